@@ -1,0 +1,12 @@
+//! The nouns of Quartermaster and the rules that hold wherever they are used.
+//!
+//! This crate knows no runtime, no HTTP and no SQL. Time and randomness come in
+//! as arguments, so that every rule here can be tested exactly.
+
+pub mod api_key;
+pub mod audit;
+pub mod clock;
+pub mod id;
+pub mod model_configuration;
+pub mod organization;
+pub mod secret;

@@ -1,0 +1,1 @@
+//! The data plane: one inference call from start to finish.

@@ -1,0 +1,111 @@
+//! What can go wrong between us and a provider, as a closed set that policy can read.
+
+use std::time::Duration;
+
+use crate::chat::WireFormat;
+
+/// What kind of failure it was. Policy reads this and never the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The request is wrong, and would be at the next provider (400, 413, 422).
+    InvalidRequest,
+    /// The provider refused our credential (401, 403).
+    Authentication,
+    /// The account is out of money or quota.
+    Quota,
+    /// Too many requests (429).
+    RateLimit,
+    /// The provider does not know the model (404).
+    ModelNotFound,
+    /// The provider is overloaded (503, 529).
+    Overloaded,
+    /// The provider failed (other 5xx).
+    Server,
+    /// The connection could not be made: name, address, TLS, refusal.
+    Connect,
+    /// The connection broke.
+    Connection,
+    /// Something took too long.
+    Timeout,
+    /// The provider asks to try again (408, 409).
+    Conflict,
+    /// The provider's answer makes no sense: not the format, cut off, too large.
+    Malformed,
+}
+
+impl ErrorKind {
+    /// Whether the same request may succeed at the same target.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimit
+                | Self::Overloaded
+                | Self::Server
+                | Self::Connect
+                | Self::Connection
+                | Self::Timeout
+                | Self::Conflict
+                | Self::Malformed
+        )
+    }
+
+    /// A stable name for logs, metrics and error codes.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::Authentication => "provider_authentication",
+            Self::Quota => "provider_quota",
+            Self::RateLimit => "provider_rate_limit",
+            Self::ModelNotFound => "provider_model_not_found",
+            Self::Overloaded => "provider_overloaded",
+            Self::Server => "provider_server_error",
+            Self::Connect => "provider_connect",
+            Self::Connection => "provider_connection",
+            Self::Timeout => "provider_timeout",
+            Self::Conflict => "provider_conflict",
+            Self::Malformed => "provider_malformed_answer",
+        }
+    }
+}
+
+/// A failure reported by a provider, or found in what it sent.
+///
+/// `message` is the provider's text and may echo a key: whoever shows or logs it
+/// scrubs it first.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{}: {message}", .kind.as_str())]
+pub struct ProviderError {
+    /// What kind of failure it was.
+    pub kind: ErrorKind,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// The provider's words.
+    pub message: String,
+    /// The provider's own error code or type.
+    pub code: Option<String>,
+    /// The request member the provider complains of (OpenAI's `param`).
+    pub parameter: Option<String>,
+    /// How long the provider asks us to wait.
+    pub retry_after: Option<Duration>,
+}
+
+/// A client's request that we cannot accept, found before anything was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct InvalidCall {
+    /// What is wrong and what to do.
+    pub message: String,
+    /// The member that is wrong, as a dotted path.
+    pub parameter: Option<String>,
+}
+
+/// Something of a call that the target's protocol cannot say.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Loss {
+    /// What was left out, as a stable dotted name, e.g. `messages.reasoning`.
+    pub what: String,
+    /// The format that could not say it.
+    pub format: WireFormat,
+}

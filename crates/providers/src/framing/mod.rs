@@ -1,0 +1,3 @@
+//! Cutting a byte stream into messages.
+
+pub mod sse;

@@ -1,0 +1,1 @@
+//! Server-sent events: a push parser that is linear and bounded, and a writer.

@@ -1,0 +1,3 @@
+//! The `quartermaster` program.
+
+fn main() {}

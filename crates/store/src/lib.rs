@@ -1,0 +1,22 @@
+//! Rows ⇄ domain types, transactions, migrations and the change feed.
+//!
+//! One SQL text serves SQLite and PostgreSQL. This crate knows no HTTP, no
+//! provider and no plaintext secret: a secret passes through it sealed, as bytes.
+//!
+//! Reads take a [`Database`]; writes take a [`WriteTransaction`], which carries the
+//! rows, the sealed secret, the audit event, the idempotent answer and the notice
+//! of the change to one commit.
+
+pub mod api_keys;
+pub mod audit;
+pub mod changes;
+pub mod database;
+pub mod error;
+pub mod idempotency;
+pub mod model_configurations;
+pub mod organizations;
+pub mod outbox;
+pub mod sealed;
+
+pub use database::{Database, DatabaseOptions, WriteTransaction};
+pub use error::StoreError;

@@ -1,0 +1,2 @@
+//! What tests and drills need: a scripted stand-in for providers, throw-away servers
+//! and builders. `quartermaster simulate` is the stand-in behind a listener.

@@ -1,0 +1,1 @@
+//! The embedded vault: sealed rows in our own database.

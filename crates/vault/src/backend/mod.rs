@@ -1,0 +1,3 @@
+//! Places that keep secrets, one file each.
+
+pub mod embedded;

@@ -1,0 +1,1 @@
+//! The envelope: bytes in, sealed bytes out, and back.

@@ -1,0 +1,131 @@
+//! Seals and opens secrets.
+//!
+//! Three layers of keys: a root key outside the database wraps one key per
+//! organisation, which wraps a fresh data key for every version of every secret.
+//! Every ciphertext is bound to who owns it, which alias and version it is, what
+//! it is for and where it may be sent; moved anywhere else it does not open.
+//!
+//! This crate sees no HTTP, and SQL only through [`SealedStorage`].
+
+pub mod backend;
+pub mod envelope;
+pub mod error;
+pub mod root_key;
+
+use async_trait::async_trait;
+use domain::id::{Alias, OrganizationId};
+use domain::secret::Secret;
+
+pub use error::VaultError;
+
+/// What a secret is bound to. All of it is authenticated; none of it is secret.
+///
+/// The organisation always comes from the authenticated request or the owning row's
+/// context, never from the sealed row itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Binding {
+    /// Who owns the secret; none for the installation itself.
+    pub organization_id: Option<OrganizationId>,
+    /// Which secret.
+    pub alias: Alias,
+    /// Which version of it, from 1.
+    pub version: u32,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The provider it is a credential of; empty for other purposes.
+    pub provider: String,
+    /// The one origin it may be sent to, e.g. `https://api.openai.com`; empty for other purposes.
+    pub allowed_origin: String,
+}
+
+/// What a secret is for. One key is never used for two purposes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// A provider's credential.
+    ProviderApiKey,
+    /// A stored idempotent answer that shows a new API key.
+    IdempotentAnswer,
+}
+
+/// The outcome of [`VaultBackend::put`].
+pub enum Deposit {
+    /// The caller writes this row in the transaction that writes the alias.
+    Row(SealedSecret),
+    /// An external backend holds the secret already.
+    External,
+}
+
+/// A sealed secret as it is stored: a self-describing blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedSecret {
+    /// Which secret.
+    pub alias: Alias,
+    /// Which version.
+    pub version: u32,
+    /// Whose organisation key wraps its data key.
+    pub organization_id: Option<OrganizationId>,
+    /// Everything needed to open it but the organisation key and the binding.
+    pub blob: Vec<u8>,
+}
+
+/// An organisation key, wrapped by a root key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrappedOrganizationKey {
+    /// Whose; none for the installation itself.
+    pub organization_id: Option<OrganizationId>,
+    /// The root key that wraps it.
+    pub root_key_id: String,
+    /// The wrapped key.
+    pub blob: Vec<u8>,
+}
+
+/// Where the embedded backend keeps its rows. `store` implements it.
+#[async_trait]
+pub trait SealedStorage: Send + Sync {
+    /// A sealed secret.
+    async fn sealed_secret(&self, alias: &Alias) -> Result<Option<SealedSecret>, VaultError>;
+    /// Deletes a sealed secret; deleting what is not there is fine.
+    async fn delete_sealed_secret(&self, alias: &Alias) -> Result<(), VaultError>;
+    /// An organisation's key.
+    async fn organization_key(
+        &self,
+        organization_id: Option<OrganizationId>,
+    ) -> Result<Option<WrappedOrganizationKey>, VaultError>;
+    /// Stores an organisation's key unless it has one, and returns the one that is stored.
+    async fn insert_organization_key(
+        &self,
+        key: WrappedOrganizationKey,
+    ) -> Result<WrappedOrganizationKey, VaultError>;
+    /// Up to `limit` organisation keys that another root key than `root_key_id` wraps.
+    async fn organization_keys_not_under(
+        &self,
+        root_key_id: &str,
+        limit: u32,
+    ) -> Result<Vec<WrappedOrganizationKey>, VaultError>;
+    /// Replaces a wrapped key if it is still `old`; says whether it was.
+    async fn replace_organization_key(
+        &self,
+        old: &WrappedOrganizationKey,
+        new: &WrappedOrganizationKey,
+    ) -> Result<bool, VaultError>;
+    /// The canaries: (root key id, sealed canary) of every root key ever used here.
+    async fn canaries(&self) -> Result<Vec<(String, Vec<u8>)>, VaultError>;
+    /// Stores a canary unless the root key has one.
+    async fn insert_canary(&self, root_key_id: &str, blob: &[u8]) -> Result<(), VaultError>;
+    /// Deletes the canary of a root key that wraps nothing any more.
+    async fn delete_canary(&self, root_key_id: &str) -> Result<(), VaultError>;
+}
+
+/// A place that keeps secrets: the embedded vault, or an external one.
+#[async_trait]
+pub trait VaultBackend: Send + Sync {
+    /// Keeps a secret under an alias that the caller chose. Repeating it with the
+    /// same alias and secret is harmless.
+    async fn put(&self, binding: &Binding, secret: &Secret) -> Result<Deposit, VaultError>;
+    /// Opens a secret.
+    async fn get(&self, binding: &Binding) -> Result<Secret, VaultError>;
+    /// Destroys a secret; destroying what is not there is fine.
+    async fn delete(&self, alias: &Alias) -> Result<(), VaultError>;
+    /// Whether secrets can be kept and opened now.
+    async fn health(&self) -> Result<(), VaultError>;
+}
