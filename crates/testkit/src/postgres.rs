@@ -1,0 +1,377 @@
+//! Throw-away PostgreSQL clusters: made with `initdb`, on a free port of 127.0.0.1,
+//! gone when the test ends, even when it ends by `kill -9`.
+//!
+//! Most tests want [`Cluster::shared`] and a [`Cluster::fresh_database`] of their own,
+//! since a database costs 50 ms and a cluster seconds. A test that stops, kills or
+//! pauses the server starts its own.
+
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test whose server cannot run must fail, and say why"
+)]
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+const INSTALL: &str = "install it with `apt-get install postgresql` (15 or newer)";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether a cluster survives a power cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    /// It flushes nothing: fast, and enough for everything but crash tests.
+    Volatile,
+    /// It flushes every commit, as a production server does.
+    Durable,
+}
+
+/// A PostgreSQL server of one's own.
+pub struct Cluster {
+    programs: PathBuf,
+    directory: PathBuf,
+    port: u16,
+    durability: Durability,
+    server: Mutex<Option<Child>>,
+    databases: AtomicU32,
+    /// Cleans up when its standard input ends, that is, when this process does.
+    janitor: Option<Child>,
+}
+
+impl Cluster {
+    /// Starts a server that does not flush to disk.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(Durability::Volatile)
+    }
+
+    /// Starts a server that flushes every commit to disk.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    #[must_use]
+    pub fn start_durable() -> Self {
+        Self::start_with(Durability::Durable)
+    }
+
+    /// The one server that the tests of this process share.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    fn start_with(durability: Durability) -> Self {
+        let programs = find_programs();
+        let directory = make_directory();
+        let janitor = start_janitor(&directory);
+        let mut initdb = as_postgres(&programs.join("initdb"));
+        initdb.arg("-D").arg(directory.join("data"));
+        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8"]);
+        initdb.args(["--locale=C.UTF-8", "--no-sync", "--no-instructions"]);
+        succeed(&mut initdb);
+        let cluster = Self {
+            programs,
+            directory,
+            port: free_port(),
+            durability,
+            server: Mutex::new(None),
+            databases: AtomicU32::new(0),
+            janitor: Some(janitor),
+        };
+        cluster.start_again();
+        cluster
+    }
+
+    /// Where clients find `database`.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Makes an empty database and says where clients find it.
+    #[must_use]
+    pub fn fresh_database(&self) -> String {
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{number}");
+        self.query("postgres", &format!("CREATE DATABASE {name}"));
+        self.url(&name)
+    }
+
+    /// Runs SQL in `database` with `psql` and returns what it prints: one line a row,
+    /// columns divided by `|`.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub fn query(&self, database: &str, sql: &str) -> String {
+        let mut psql = Command::new(self.programs.join("psql"));
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]);
+        psql.args(["-d", &self.url(database), "-c", sql]);
+        let output = succeed(&mut psql);
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Shuts the server down in order: clients are disconnected, nothing is lost.
+    pub fn stop(&self) {
+        self.end_with("INT");
+    }
+
+    /// Ends the server as a power cut would end it: without a checkpoint.
+    pub fn crash(&self) {
+        self.end_with("QUIT");
+    }
+
+    /// Kills the server's first process with `SIGKILL`.
+    pub fn kill(&self) {
+        self.end_with("KILL");
+    }
+
+    /// Starts the server again on the same port, after [`Self::stop`], [`Self::crash`]
+    /// or [`Self::kill`].
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_again(&self) {
+        let started = Instant::now();
+        loop {
+            let mut server = self.launch();
+            if self.becomes_ready(&mut server) {
+                *self.server() = Some(server);
+                return;
+            }
+            // Processes of a killed server may hold its memory for a moment.
+            assert!(
+                started.elapsed() < PATIENCE,
+                "PostgreSQL does not start: {}",
+                self.last_words()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Ends the server without a checkpoint and starts it again, as
+    /// `pg_ctl restart -m immediate` does.
+    pub fn restart(&self) {
+        self.crash();
+        self.start_again();
+    }
+
+    /// Stops every process of the server where it stands: connections stay open and
+    /// nothing answers. Worse than a dead server.
+    pub fn pause(&self) {
+        let postmaster = self.pid();
+        signal("STOP", postmaster);
+        for child in children_of(postmaster) {
+            signal("STOP", child);
+        }
+    }
+
+    /// Lets a paused server go on.
+    pub fn resume(&self) {
+        let postmaster = self.pid();
+        for child in children_of(postmaster) {
+            signal("CONT", child);
+        }
+        signal("CONT", postmaster);
+    }
+
+    fn launch(&self) -> Child {
+        let mut server = as_postgres(&self.programs.join("postgres"));
+        server.arg("-D").arg(self.directory.join("data"));
+        server.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        server.arg("-k").arg(&self.directory);
+        server.args(["-c", "max_connections=200", "-c", "shared_buffers=32MB"]);
+        if self.durability == Durability::Volatile {
+            server.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+        }
+        let log = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.log_file())
+            .expect("the log file can be written");
+        server
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        server.spawn().expect("PostgreSQL can be started")
+    }
+
+    fn becomes_ready(&self, server: &mut Child) -> bool {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            if server.try_wait().ok().flatten().is_some() {
+                return false;
+            }
+            let ready = Command::new(self.programs.join("pg_isready"))
+                .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
+                .status();
+            if ready.is_ok_and(|status| status.success()) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
+    }
+
+    fn end_with(&self, name: &str) {
+        if let Some(mut server) = self.server().take() {
+            signal(name, server.id());
+            server.wait().expect("PostgreSQL can be waited for");
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        self.server().as_ref().expect("the server runs").id()
+    }
+
+    fn server(&self) -> MutexGuard<'_, Option<Child>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+
+    fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(self.log_file()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server().take() {
+            signal("CONT", server.id());
+            signal("QUIT", server.id());
+            let _ = server.wait();
+        }
+        if let Some(mut janitor) = self.janitor.take() {
+            drop(janitor.stdin.take());
+            let _ = janitor.wait();
+        }
+    }
+}
+
+/// Waits for the end of this process, then ends the server and removes its files. A
+/// destructor is not enough: the shared cluster has none that runs, and a killed test
+/// runs none at all.
+fn start_janitor(directory: &Path) -> Child {
+    const SCRIPT: &str = r#"
+        read -r _
+        pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
+        if [ -n "$pid" ]; then
+            pkill -CONT -P "$pid"; kill -CONT "$pid"; kill -QUIT "$pid"
+            for _ in 1 2 3 4 5 6 7 8 9 10; do
+                kill -0 "$pid" || break
+                sleep 0.2
+            done
+        fi 2>/dev/null
+        rm -rf "$1"
+    "#;
+    Command::new("sh")
+        .args(["-c", SCRIPT, "janitor"])
+        .arg(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("a shell can be started")
+}
+
+fn find_programs() -> PathBuf {
+    let mut versions: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let version = path.file_name()?.to_str()?.parse().ok()?;
+            Some((version, path.join("bin")))
+        })
+        .filter(|(_, programs)| programs.join("initdb").exists())
+        .collect();
+    versions.sort();
+    if let Some((_, programs)) = versions.pop() {
+        return programs;
+    }
+    let found = Command::new("pg_config").arg("--bindir").output();
+    let programs = found
+        .ok()
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .map(|text| PathBuf::from(text.trim()));
+    programs
+        .filter(|programs| programs.join("initdb").exists())
+        .unwrap_or_else(|| panic!("this test needs PostgreSQL's `initdb`; {INSTALL}"))
+}
+
+/// PostgreSQL refuses to run as root, so root runs it as user `postgres`.
+fn as_postgres(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+    command.arg(program).current_dir("/");
+    command
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+fn make_directory() -> PathBuf {
+    let template = std::env::temp_dir().join("quartermaster-postgres.XXXXXX");
+    let output = succeed(as_postgres(Path::new("mktemp")).arg("-d").arg(template));
+    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port can be bound");
+    listener.local_addr().expect("it has an address").port()
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten();
+    processes
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| parent_of(*pid) == Some(parent))
+        .collect()
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses and may hold anything; state and parent follow.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn signal(name: &str, pid: u32) {
+    let sent = Command::new("kill")
+        .args(["-s", name, &pid.to_string()])
+        .output();
+    sent.expect("`kill` can be run");
+}
+
+fn succeed(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}; {INSTALL}"));
+    if !output.status.success() {
+        let _ = std::io::stderr().write_all(&output.stderr);
+        panic!("{command:?} failed with {}", output.status);
+    }
+    output
+}
