@@ -10,3 +10,4 @@ pub mod id;
 pub mod model_configuration;
 pub mod organization;
 pub mod secret;
+pub mod validation;
