@@ -1,57 +1,16 @@
 //! The shortcut: where the client speaks the provider's own format, its body is
 //! scanned once for what must be known and spliced, never parsed into a tree.
 
-use bytes::Bytes;
+mod envelope;
+mod scan;
+mod text;
+
+pub use envelope::Envelope;
 
 use crate::chat::WireFormat;
 use crate::chat::usage::Usage;
 use crate::error::{InvalidCall, ProviderError};
 use crate::target::{HttpRequest, Target};
-
-/// A client's request body, scanned once: its top-level members and where they are.
-///
-/// It answers what routing must know (`model`, `models`, `stream`, whether a
-/// computer-use tool is present) and can be spliced. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Envelope {
-    body: Bytes,
-}
-
-impl Envelope {
-    /// Scans a body. Checks that it is one JSON object, nested at most 128 deep.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub fn scan(dialect: WireFormat, body: Bytes) -> Result<Self, InvalidCall> {
-        let _ = dialect;
-        Ok(Self { body })
-    }
-
-    /// The client's `model`, unescaped.
-    #[must_use]
-    pub fn model(&self) -> Option<&str> {
-        let _ = &self.body;
-        unimplemented!()
-    }
-
-    /// The client's `models`, in order; none where the member is left out.
-    #[must_use]
-    pub fn models(&self) -> Option<&[String]> {
-        unimplemented!()
-    }
-
-    /// Whether the answer is wanted as a stream.
-    #[must_use]
-    pub fn stream(&self) -> bool {
-        unimplemented!()
-    }
-
-    /// The whole body.
-    #[must_use]
-    pub fn body(&self) -> &Bytes {
-        &self.body
-    }
-}
 
 /// Makes the provider's request by splicing, where target and call allow it.
 ///

@@ -1,0 +1,389 @@
+//! A request body, scanned once.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::scan::{Broken, Cursor, Text};
+use crate::chat::WireFormat;
+use crate::error::InvalidCall;
+
+/// A client's request body, scanned once: its top-level members and where they are.
+///
+/// It answers what routing must know (`model`, `models`, `stream`, whether a
+/// computer-use tool is present) and can be spliced. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    body: Bytes,
+    scanned: Arc<Scanned>,
+}
+
+#[derive(Debug)]
+struct Scanned {
+    dialect: WireFormat,
+    members: Vec<Member>,
+    model: Option<String>,
+    models: Option<Vec<String>>,
+    is_stream: bool,
+    has_computer_use_tool: bool,
+}
+
+/// One member of the body's object.
+#[derive(Debug)]
+pub(super) struct Member {
+    name: Text,
+    /// Name and value, from the name's opening quote to the value's last byte.
+    span: Range<usize>,
+    /// Where in the body its value begins.
+    value_start: usize,
+}
+
+impl Envelope {
+    /// Scans a body. Checks that it is one JSON object in UTF-8, nested at most 128
+    /// deep, with nothing after it. Of members with the same name, the last counts.
+    ///
+    /// # Errors
+    /// When it is not; when `model`, `models` or `stream` have the wrong type.
+    pub fn scan(dialect: WireFormat, body: Bytes) -> Result<Self, InvalidCall> {
+        let (mut members, has_computer_use_tool) =
+            walk(dialect, &body).map_err(|broken| invalid_json(&body, broken))?;
+        drop_shadowed(&mut members, &body);
+        let mut scanned = Scanned {
+            dialect,
+            members,
+            model: None,
+            models: None,
+            is_stream: false,
+            has_computer_use_tool,
+        };
+        scanned.model = scanned.read(&body, "model", "a string")?;
+        scanned.models = scanned.read(&body, "models", "a list of strings")?;
+        scanned.is_stream = scanned
+            .read(&body, "stream", "true or false")?
+            .unwrap_or_default();
+        Ok(Self {
+            body,
+            scanned: Arc::new(scanned),
+        })
+    }
+
+    /// The format that the body is written in.
+    #[must_use]
+    pub fn dialect(&self) -> WireFormat {
+        self.scanned.dialect
+    }
+
+    /// The client's `model`, unescaped.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.scanned.model.as_deref()
+    }
+
+    /// The client's `models`, in order; none where the member is left out.
+    #[must_use]
+    pub fn models(&self) -> Option<&[String]> {
+        self.scanned.models.as_deref()
+    }
+
+    /// Whether the answer is wanted as a stream.
+    #[must_use]
+    pub fn stream(&self) -> bool {
+        self.scanned.is_stream
+    }
+
+    /// Whether `tools` holds a vendor's computer-use tool. OpenAI's chat completions
+    /// know none; Anthropic's are those of a type `computer_…` or `browser_…`.
+    #[must_use]
+    pub fn has_computer_use_tool(&self) -> bool {
+        self.scanned.has_computer_use_tool
+    }
+
+    /// The value of a top-level member, as the client wrote it: valid JSON without
+    /// white space around it.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&[u8]> {
+        let member = self.scanned.find(&self.body, name)?;
+        Some(&self.body[member.value()])
+    }
+
+    /// The whole body.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The members that count, in the client's order: each name, unescaped, and the
+    /// text of name and value together.
+    pub(super) fn members(&self) -> impl Iterator<Item = (Cow<'_, [u8]>, &[u8])> {
+        let members = self.scanned.members.iter();
+        members.map(|member| (member.name(&self.body), &self.body[member.span.clone()]))
+    }
+}
+
+impl Scanned {
+    fn find(&self, body: &[u8], name: &str) -> Option<&Member> {
+        let mut members = self.members.iter();
+        members.find(|member| *member.name(body) == *name.as_bytes())
+    }
+
+    /// Reads a small member; none where it is left out or null.
+    fn read<T: DeserializeOwned>(
+        &self,
+        body: &[u8],
+        name: &str,
+        wanted: &str,
+    ) -> Result<Option<T>, InvalidCall> {
+        let Some(member) = self.find(body, name) else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&body[member.value()]).map_err(|_| InvalidCall {
+            message: format!("`{name}` must be {wanted}"),
+            parameter: Some(name.to_owned()),
+        })
+    }
+}
+
+impl Member {
+    fn value(&self) -> Range<usize> {
+        self.value_start..self.span.end
+    }
+
+    fn name<'b>(&self, body: &'b [u8]) -> Cow<'b, [u8]> {
+        unescaped(body, &self.name)
+    }
+}
+
+/// What a text means. One that means no Unicode text (a lone surrogate) stands for itself.
+fn unescaped<'b>(body: &'b [u8], text: &Text) -> Cow<'b, [u8]> {
+    let inside = &body[text.inside.clone()];
+    if text.is_escaped {
+        let quoted = &body[text.inside.start - 1..=text.inside.end];
+        if let Ok(meaning) = serde_json::from_slice::<String>(quoted) {
+            return Cow::Owned(meaning.into_bytes());
+        }
+    }
+    Cow::Borrowed(inside)
+}
+
+/// Checks the whole body and finds its members, and whether the last `tools` among
+/// them holds a computer-use tool.
+fn walk(dialect: WireFormat, body: &[u8]) -> Result<(Vec<Member>, bool), Broken> {
+    let mut cursor = Cursor::new(body);
+    let mut members = Vec::with_capacity(16);
+    let mut has_computer_use_tool = false;
+    if cursor.peek() != Some(b'{') {
+        return Err(cursor.broken("expected an object"));
+    }
+    let mut has_next = cursor.open_object()?;
+    while has_next {
+        let name = cursor.key()?;
+        cursor.peek();
+        let value_start = cursor.position();
+        if dialect == WireFormat::AnthropicMessages && *unescaped(body, &name) == *b"tools" {
+            has_computer_use_tool = walk_tools(&mut cursor, body)?;
+        } else {
+            cursor.skip_value()?;
+        }
+        members.push(Member {
+            span: name.inside.start - 1..cursor.position(),
+            name,
+            value_start,
+        });
+        has_next = cursor.next_item()?;
+    }
+    if cursor.peek().is_some() {
+        return Err(cursor.broken("expected nothing after the object"));
+    }
+    match std::str::from_utf8(body) {
+        Ok(_) => Ok((members, has_computer_use_tool)),
+        Err(error) => Err(Broken {
+            position: error.valid_up_to(),
+            reason: "a string is not UTF-8",
+        }),
+    }
+}
+
+/// Steps over Anthropic's `tools`; whether one of them is for computer use.
+fn walk_tools(cursor: &mut Cursor<'_>, body: &[u8]) -> Result<bool, Broken> {
+    if cursor.peek() != Some(b'[') {
+        cursor.skip_value()?;
+        return Ok(false);
+    }
+    let mut is_found = false;
+    let mut has_next = cursor.open_array()?;
+    while has_next {
+        is_found |= walk_tool(cursor, body)?;
+        has_next = cursor.next_item()?;
+    }
+    Ok(is_found)
+}
+
+/// Steps over one tool; whether its last `type` is one of computer use.
+fn walk_tool(cursor: &mut Cursor<'_>, body: &[u8]) -> Result<bool, Broken> {
+    if cursor.peek() != Some(b'{') {
+        cursor.skip_value()?;
+        return Ok(false);
+    }
+    let mut is_computer_use = false;
+    let mut has_next = cursor.open_object()?;
+    while has_next {
+        let name = cursor.key()?;
+        let is_type = *unescaped(body, &name) == *b"type";
+        if is_type && cursor.peek() == Some(b'"') {
+            let kind = cursor.string()?;
+            let kind = unescaped(body, &kind);
+            is_computer_use = kind.starts_with(b"computer_") || kind.starts_with(b"browser_");
+        } else {
+            is_computer_use &= !is_type;
+            cursor.skip_value()?;
+        }
+        has_next = cursor.next_item()?;
+    }
+    Ok(is_computer_use)
+}
+
+/// Keeps the last of the members that have the same name, as parsers do.
+fn drop_shadowed(members: &mut Vec<Member>, body: &[u8]) {
+    let mut seen = BTreeSet::new();
+    members.reverse();
+    members.retain(|member| seen.insert(member.name(body)));
+    members.reverse();
+}
+
+fn invalid_json(body: &[u8], broken: Broken) -> InvalidCall {
+    let Broken { position, reason } = broken;
+    let before = &body[..position];
+    let line_start = memchr::memrchr(b'\n', before).map_or(0, |found| found + 1);
+    let line = memchr::memchr_iter(b'\n', before).count() + 1;
+    let column = String::from_utf8_lossy(&before[line_start..])
+        .chars()
+        .count()
+        + 1;
+    let end = if position == body.len() {
+        ", where the body ends"
+    } else {
+        ""
+    };
+    InvalidCall {
+        message: format!(
+            "the body cannot be read as JSON: {reason} at line {line}, column {column}{end}"
+        ),
+        parameter: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(body: &str) -> Result<Envelope, InvalidCall> {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        Envelope::scan(WireFormat::AnthropicMessages, body)
+    }
+
+    fn message(body: &str) -> String {
+        scan(body).unwrap_err().message
+    }
+
+    #[test]
+    fn it_answers_what_routing_asks() {
+        let envelope = scan(
+            " { \"mod\\u0065l\" : \"a\\\"b\" ,\n\"models\":[\"x\",\"y\"],\"stream\":true, \
+             \"n\":[1, 2] } ",
+        )
+        .unwrap();
+        assert_eq!(envelope.model(), Some("a\"b"));
+        assert_eq!(envelope.models().unwrap(), ["x", "y"]);
+        assert!(envelope.stream());
+        assert_eq!(envelope.member("n"), Some(&b"[1, 2]"[..]));
+        assert_eq!(envelope.member("m"), None);
+        let empty = scan("{}").unwrap();
+        assert_eq!((empty.model(), empty.models()), (None, None));
+        assert!(!empty.stream());
+        let nulls = scan(r#"{"model":null,"models":null,"stream":null}"#).unwrap();
+        assert_eq!((nulls.model(), nulls.models()), (None, None));
+    }
+
+    #[test]
+    fn of_members_with_one_name_the_last_counts() {
+        let envelope = scan(r#"{"model":"a","x":1,"mod\u0065l":"b","x":2}"#).unwrap();
+        assert_eq!(envelope.model(), Some("b"));
+        assert_eq!(envelope.member("x"), Some(&b"2"[..]));
+        assert_eq!(envelope.members().count(), 2);
+    }
+
+    #[test]
+    fn computer_use_tools_are_found() {
+        let has = |body| scan(body).unwrap().has_computer_use_tool();
+        assert!(has(
+            r#"{"tools":[{"name":"x"},{"type":"computer_20250124"}]}"#
+        ));
+        assert!(has(
+            r#"{"tools":[{"typ\u0065":"\u0063omputer_toolset_20260801"}]}"#
+        ));
+        assert!(has(r#"{"tools":[{"type":"browser_toolset_20260801"}]}"#));
+        assert!(has(
+            r#"{"tools":[],"tools":[{"type":"computer_20250124"}]}"#
+        ));
+        assert!(!has(
+            r#"{"tools":[{"type":"computer_20250124"}],"tools":[]}"#
+        ));
+        assert!(!has(
+            r#"{"tools":[{"type":"computer_20250124","type":"custom"}]}"#
+        ));
+        assert!(!has(r#"{"tools":[{"type":"computer_20250124","type":1}]}"#));
+        assert!(!has(
+            r#"{"tools":[{"type":"custom","name":"computer_x","in":{"type":"computer_x"}},"a"]}"#
+        ));
+        assert!(!has(
+            r#"{"tools":"computer_","messages":[{"type":"computer_20250124"}]}"#
+        ));
+    }
+
+    #[test]
+    fn a_wrong_body_is_explained() {
+        let prefix = "the body cannot be read as JSON: ";
+        let cases = [
+            (
+                "",
+                "expected an object at line 1, column 1, where the body ends",
+            ),
+            ("[1]", "expected an object at line 1, column 1"),
+            (
+                "{\n \"é\": tru}",
+                "expected `true`, `false` or `null` at line 2, column 10",
+            ),
+            (
+                "{} {}",
+                "expected nothing after the object at line 1, column 4",
+            ),
+            (
+                "{\"a\":\"b",
+                "a string has no end at line 1, column 8, where the body ends",
+            ),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(message(body), format!("{prefix}{expected}"));
+        }
+        let bytes = Bytes::from_static(b"{\"a\":\"\xff\"}");
+        let invalid = Envelope::scan(WireFormat::OpenAiChat, bytes).unwrap_err();
+        assert_eq!(
+            invalid.message,
+            format!("{prefix}a string is not UTF-8 at line 1, column 7")
+        );
+        for (body, expected) in [
+            (r#"{"model":1}"#, "`model` must be a string"),
+            (
+                r#"{"models":["a",1]}"#,
+                "`models` must be a list of strings",
+            ),
+            (r#"{"stream":"yes"}"#, "`stream` must be true or false"),
+        ] {
+            assert_eq!(message(body), expected);
+        }
+    }
+}
