@@ -1,0 +1,301 @@
+//! A scripted stand-in for providers.
+//!
+//! It speaks OpenAI's chat completions and Anthropic's messages, whole and as a
+//! stream. Its answers follow from the request alone, so that a test can predict
+//! them (see [`answer`]); how it misbehaves is said by the model's name or by the
+//! header `x-simulate` (see [`behaviour`]). What it received is in its [`Ledger`].
+//!
+//! ```text
+//! model                        what happens
+//! simulated-chat               an ordinary answer
+//! simulated-chat:words=200:pace=0.02   200 words, 20 ms between them
+//! fault:429:retry-after=2      429 with `Retry-After: 2`
+//! fault:500:times=2            500 twice, then an ordinary answer
+//! fault:reset=3                the connection is reset after 3 pieces of the stream
+//! ```
+
+pub mod answer;
+pub mod anthropic_messages;
+pub mod behaviour;
+pub mod ledger;
+pub mod openai_chat;
+pub mod play;
+pub mod question;
+pub mod schema;
+pub mod serve;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use answer::Answer;
+use behaviour::{Behaviour, Fault};
+use ledger::{Ledger, Recording};
+use play::{Reset, Step};
+use question::Question;
+
+/// Larger requests are refused with a 413.
+const BODY_LIMIT: usize = 128 << 20;
+
+/// The wire formats that the stand-in speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// OpenAI's chat completions.
+    OpenAiChat,
+    /// Anthropic's messages.
+    AnthropicMessages,
+}
+
+/// The stand-in. Cheap to clone; clones share ledger and counters.
+#[derive(Clone)]
+pub struct Simulator {
+    ledger: Ledger,
+    /// How often each directive with `times=` has failed already.
+    failures: Arc<Mutex<HashMap<String, u32>>>,
+}
+
+impl Default for Simulator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Simulator {
+    /// One that remembers the last 10,000 requests.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::remembering(10_000)
+    }
+
+    /// One that remembers the last `requests` requests; 0 remembers only totals.
+    #[must_use]
+    pub fn remembering(requests: usize) -> Self {
+        Self {
+            ledger: Ledger::new(requests),
+            failures: Arc::default(),
+        }
+    }
+
+    /// What was received so far.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Answers one request, in process or behind a listener alike.
+    ///
+    /// # Errors
+    /// [`Reset`] where the connection is to be reset before the first byte. A reset
+    /// in the middle is an error of the body.
+    pub async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Reset> {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        let dialect = match (&parts.method, path.strip_prefix("/v1").unwrap_or(path)) {
+            (&Method::POST, "/chat/completions") => Dialect::OpenAiChat,
+            (&Method::POST, "/messages") => Dialect::AnthropicMessages,
+            (&Method::GET, "/models") => return Ok(json_response(StatusCode::OK, &models())),
+            (&Method::GET, "/simulator/ledger") => {
+                return Ok(json_response(StatusCode::OK, &self.ledger.as_json()));
+            }
+            (&Method::DELETE, "/simulator/ledger") => {
+                self.ledger.clear();
+                return Ok(json_response(StatusCode::OK, &json!({"cleared": true})));
+            }
+            (&Method::GET, "/health") => {
+                return Ok(json_response(StatusCode::OK, &json!({"ok": true})));
+            }
+            _ => {
+                let message = format!("the stand-in has no {} {path}", parts.method);
+                let error = openai_chat::error(404, &message);
+                return Ok(json_response(StatusCode::NOT_FOUND, &error));
+            }
+        };
+        let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
+            let error = error_body(dialect, 413, "the request is larger than 128 MiB");
+            return Ok(json_response(StatusCode::PAYLOAD_TOO_LARGE, &error));
+        };
+        let recording = self.ledger.begin(&parts, &body);
+        self.answer(dialect, &parts.headers, &body, recording).await
+    }
+
+    async fn answer(
+        &self,
+        dialect: Dialect,
+        headers: &HeaderMap,
+        body: &Bytes,
+        recording: Recording,
+    ) -> Result<Response<Body>, Reset> {
+        let question = match question::parse(dialect, body) {
+            Ok(question) => question,
+            Err(message) => return Ok(refuse(dialect, &message, recording)),
+        };
+        let behaviour = match Behaviour::of(&question.model, headers) {
+            Ok(behaviour) => behaviour,
+            Err(message) => return Ok(refuse(dialect, &message, recording)),
+        };
+        recording.model(&question.model);
+        let fault = if self.fails_now(&behaviour) {
+            behaviour.fault.clone()
+        } else {
+            Fault::default()
+        };
+        if !fault.delay.is_zero() {
+            tokio::time::sleep(fault.delay).await;
+        }
+        if fault.reset_after == Some(0) {
+            recording.finish();
+            return Err(Reset);
+        }
+        if let Some(status) = fault.status() {
+            return Ok(failure(dialect, status, &fault, headers, recording));
+        }
+        let answer = Answer::to(&question, &behaviour.content);
+        recording.usage(answer.usage);
+        Ok(success(
+            dialect, &question, &answer, &behaviour, &fault, recording,
+        ))
+    }
+
+    /// Counts a request under its directive, and says whether it is among those to fail.
+    fn fails_now(&self, behaviour: &Behaviour) -> bool {
+        let Some(times) = behaviour.fault.times else {
+            return true;
+        };
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = failures.entry(behaviour.directive.clone()).or_default();
+        *failed += 1;
+        *failed <= times
+    }
+}
+
+/// A whole or streamed answer, with whatever is to go wrong in its body.
+fn success(
+    dialect: Dialect,
+    question: &Question,
+    answer: &Answer,
+    behaviour: &Behaviour,
+    fault: &Fault,
+    recording: Recording,
+) -> Response<Body> {
+    let (content_type, pieces) = if question.is_stream {
+        let pieces = match dialect {
+            Dialect::OpenAiChat => openai_chat::stream(question, answer),
+            Dialect::AnthropicMessages => anthropic_messages::stream(question, answer),
+        };
+        ("text/event-stream; charset=utf-8", pieces)
+    } else {
+        let whole = match dialect {
+            Dialect::OpenAiChat => openai_chat::whole(question, answer),
+            Dialect::AnthropicMessages => anthropic_messages::whole(question, answer),
+        };
+        ("application/json", vec![Bytes::from(whole.to_string())])
+    };
+    let steps = play::script(
+        dialect,
+        pieces,
+        behaviour.content.pace,
+        fault,
+        question.is_stream,
+    );
+    let mut response = Response::builder()
+        .header(header::CONTENT_TYPE, content_type)
+        .header("x-request-id", &answer.request_id)
+        .header("request-id", &answer.request_id);
+    if question.is_stream {
+        response = response.header(header::CACHE_CONTROL, "no-cache");
+    }
+    finish(response, steps, recording)
+}
+
+/// An error of the provider's own.
+fn failure(
+    dialect: Dialect,
+    status: u16,
+    fault: &Fault,
+    headers: &HeaderMap,
+    recording: Recording,
+) -> Response<Body> {
+    let message = if fault.echoes_key {
+        format!("Incorrect API key provided: {}.", presented_key(headers))
+    } else {
+        format!("simulated failure with status {status}")
+    };
+    let (content_type, body) = if fault.is_html {
+        let page = format!("<html><body><h1>{status} Bad Gateway</h1>{message}</body></html>");
+        ("text/html", Bytes::from(page))
+    } else if fault.is_malformed {
+        (
+            "application/json",
+            Bytes::from_static(b"{\"error\": {\"message\": "),
+        )
+    } else {
+        let body = error_body(dialect, status, &message).to_string();
+        ("application/json", Bytes::from(body))
+    };
+    let mut response = Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, content_type);
+    if let Some(seconds) = &fault.retry_after {
+        response = response.header(header::RETRY_AFTER, seconds);
+    }
+    let steps = if fault.is_empty {
+        Vec::new()
+    } else {
+        vec![Step::Send(body)]
+    };
+    finish(response, steps, recording)
+}
+
+fn refuse(dialect: Dialect, message: &str, recording: Recording) -> Response<Body> {
+    recording.finish();
+    json_response(StatusCode::BAD_REQUEST, &error_body(dialect, 400, message))
+}
+
+fn finish(
+    response: http::response::Builder,
+    steps: Vec<Step>,
+    recording: Recording,
+) -> Response<Body> {
+    response
+        .body(play::body(steps, recording))
+        .unwrap_or_default()
+}
+
+fn error_body(dialect: Dialect, status: u16, message: &str) -> Value {
+    match dialect {
+        Dialect::OpenAiChat => openai_chat::error(status, message),
+        Dialect::AnthropicMessages => anthropic_messages::error(status, message),
+    }
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+fn models() -> Value {
+    json!({"object": "list", "data": [
+        {"id": "simulated-chat", "object": "model", "created": 0, "owned_by": "simulator"},
+    ]})
+}
+
+/// The key that came with the request, as providers quote it in their errors.
+fn presented_key(headers: &HeaderMap) -> String {
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.trim_start_matches("Bearer ").to_owned());
+    let own = headers
+        .get("x-api-key")
+        .and_then(|value| value.to_str().ok());
+    bearer
+        .or_else(|| own.map(str::to_owned))
+        .unwrap_or_else(|| "(none)".to_owned())
+}
