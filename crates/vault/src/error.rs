@@ -14,7 +14,10 @@ pub enum VaultError {
     /// The storage or the external vault cannot be reached now.
     #[error("the vault cannot be reached: {0}")]
     Unavailable(String),
-    /// The root key file or its like is not acceptable.
+    /// The root key file or its like is not acceptable. The message says what to do.
     #[error("{0}")]
     RootKey(String),
+    /// The cryptographic library refused what it should never refuse.
+    #[error("the cryptographic library failed: {0}")]
+    Cryptography(&'static str),
 }

@@ -6,11 +6,25 @@
 //! it is for and where it may be sent; moved anywhere else it does not open.
 //!
 //! This crate sees no HTTP, and SQL only through [`SealedStorage`].
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`start`] | opens the vault, or refuses to and says why |
+//! | [`backend`] | keeps secrets: the embedded vault behind [`VaultBackend`] |
+//! | [`envelope`], [`capsule`] | the format of what is stored |
+//! | [`root_key`], `root_key_file`, [`keyring`] | root keys: their text, their file, the ones in use |
+//! | [`operations`] | status, rotation, backup |
 
 pub mod backend;
+pub mod capsule;
 pub mod envelope;
 pub mod error;
+mod key;
+pub mod keyring;
+pub mod operations;
 pub mod root_key;
+mod root_key_file;
+pub mod start;
 
 use async_trait::async_trait;
 use domain::id::{Alias, OrganizationId};
@@ -92,6 +106,9 @@ pub trait SealedStorage: Send + Sync {
         organization_id: Option<OrganizationId>,
     ) -> Result<Option<WrappedOrganizationKey>, VaultError>;
     /// Stores an organisation's key unless it has one, and returns the one that is stored.
+    ///
+    /// Must fail when the root key that wraps it has no canary: a rotation that retires
+    /// a root key takes its canary away first, and nothing may come under it after that.
     async fn insert_organization_key(
         &self,
         key: WrappedOrganizationKey,
@@ -108,11 +125,16 @@ pub trait SealedStorage: Send + Sync {
         old: &WrappedOrganizationKey,
         new: &WrappedOrganizationKey,
     ) -> Result<bool, VaultError>;
+    /// How many organisation keys each root key wraps, by root key id.
+    async fn organization_keys_by_root_key(&self) -> Result<Vec<(String, u64)>, VaultError>;
+    /// How many sealed secrets there are.
+    async fn sealed_secret_count(&self) -> Result<u64, VaultError>;
     /// The canaries: (root key id, sealed canary) of every root key ever used here.
     async fn canaries(&self) -> Result<Vec<(String, Vec<u8>)>, VaultError>;
     /// Stores a canary unless the root key has one.
     async fn insert_canary(&self, root_key_id: &str, blob: &[u8]) -> Result<(), VaultError>;
-    /// Deletes the canary of a root key that wraps nothing any more.
+    /// Deletes the canary of a root key that wraps nothing any more; must fail while
+    /// organisation keys are under it.
     async fn delete_canary(&self, root_key_id: &str) -> Result<(), VaultError>;
 }
 

@@ -1,0 +1,5 @@
+//! What an operator does with the vault: look at it, rotate its root key, back it up.
+
+pub mod backup;
+pub mod rotate;
+pub mod status;
