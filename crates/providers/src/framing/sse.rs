@@ -85,6 +85,7 @@ pub struct Feed<'p> {
     parser: &'p mut Parser,
     bytes: &'p [u8],
     position: usize,
+    boundary: usize,
     /// The event's only data line, where it lies whole in `bytes`: then it is never copied.
     data: Option<Range<usize>>,
     is_dispatched: bool,
@@ -130,6 +131,7 @@ impl Parser {
             parser: self,
             bytes,
             position: 0,
+            boundary: 0,
             data: None,
             is_dispatched: false,
         }
@@ -216,22 +218,23 @@ impl Feed<'_> {
         while let Some(line) = self.next_line()? {
             if !self.is_blank(&line) {
                 self.take(line)?;
-            } else if self.data.is_some() || self.parser.has_data {
-                return self.dispatch().map(Some);
-            } else {
-                self.parser.begin_event();
+                continue;
             }
+            self.boundary = self.position;
+            if self.data.is_some() || self.parser.has_data {
+                return self.dispatch().map(Some);
+            }
+            self.parser.begin_event();
         }
         self.keep_data()?;
         Ok(None)
     }
 
-    /// How many bytes of the piece the events so far end at. Bytes from here on
-    /// belong to what comes next (or, after [`Feed::next`] yielded none, to an
-    /// unfinished event or to nothing).
+    /// How many bytes of the piece lie before the end of its last blank line so far:
+    /// after an event, where it ends. What follows belongs to an event that is not whole.
     #[must_use]
-    pub const fn position(&self) -> usize {
-        self.position
+    pub const fn boundary(&self) -> usize {
+        self.boundary
     }
 
     fn next_line(&mut self) -> Result<Option<Line>, SseError> {
@@ -382,7 +385,6 @@ mod tests {
             while let Some(event) = feed.next()? {
                 events.push((event.name.into(), event.data.into(), event.id.into()));
             }
-            assert_eq!(feed.position(), end - start, "the whole piece is looked at");
             start = end;
         }
         Ok(events)
@@ -417,13 +419,29 @@ mod tests {
             let stream = format!("data: a{line_end}{line_end}");
             let mut feed = parser.feed(stream.as_bytes());
             assert_eq!(feed.next().unwrap().unwrap().data, "a");
-            assert_eq!(feed.position(), stream.len());
+            assert_eq!(feed.boundary(), stream.len());
         }
         // The line feed after the second carriage return need not have come.
         let mut parser = Parser::new();
         assert!(parser.feed(b"data: a\r\n\r").next().unwrap().is_some());
         let mut feed = parser.feed(b"\ndata: b\n\n");
         assert_eq!(feed.next().unwrap().unwrap().data, "b");
+    }
+
+    #[test]
+    fn boundaries_are_known() {
+        let mut parser = Parser::new();
+        let piece = b": ping\n\ndata: a\n\n: pong\n\nda";
+        let mut feed = parser.feed(piece);
+        assert_eq!(feed.next().unwrap().unwrap().data, "a");
+        assert_eq!(feed.boundary(), 17);
+        assert_eq!(feed.next(), Ok(None));
+        assert_eq!(feed.boundary(), piece.len() - 2);
+        assert!(!parser.is_between_events());
+        assert_eq!(
+            parser.feed(b"ta\n\n: x\n").next().unwrap().unwrap().data,
+            ""
+        );
     }
 
     #[test]

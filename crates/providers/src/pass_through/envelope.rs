@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::scan::{Broken, Cursor, Text};
@@ -93,6 +94,26 @@ impl Envelope {
     #[must_use]
     pub fn stream(&self) -> bool {
         self.scanned.is_stream
+    }
+
+    /// Whether a stream's report of usage is for the client: always in Anthropic's
+    /// format, with `stream_options.include_usage` in OpenAI's.
+    #[must_use]
+    pub fn wants_stream_usage(&self) -> bool {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct StreamOptions {
+            include_usage: Option<bool>,
+        }
+        match self.dialect() {
+            WireFormat::OpenAiChat => {
+                let options = self.member("stream_options").unwrap_or(b"null");
+                let options: Option<StreamOptions> =
+                    serde_json::from_slice(options).unwrap_or_default();
+                options.is_some_and(|options| options.include_usage == Some(true))
+            }
+            WireFormat::AnthropicMessages => true,
+        }
     }
 
     /// Whether `tools` holds a vendor's computer-use tool. OpenAI's chat completions

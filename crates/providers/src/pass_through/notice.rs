@@ -1,0 +1,319 @@
+//! What one event of a passed-through stream says that we must know.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+use serde_json::Value;
+
+use super::usage::malformed;
+use crate::chat::WireFormat;
+use crate::error::ProviderError;
+use crate::framing::sse::Event;
+
+/// What one event says.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Notice {
+    /// It shows something of the answer, or that the answer is whole.
+    pub(super) is_content: bool,
+    /// The answer has stopped for a reason.
+    pub(super) is_finish: bool,
+    /// It is the stream's last event.
+    pub(super) is_end: bool,
+    /// It tells usage and nothing else.
+    pub(super) is_usage_only: bool,
+    /// Its report of tokens.
+    pub(super) usage: Option<Value>,
+    /// The failure that it reports.
+    pub(super) error: Option<Value>,
+}
+
+/// Reads an event as far as it must be known.
+///
+/// # Errors
+/// When its data is not JSON. Data of an unknown shape says nothing.
+pub(super) fn read(dialect: WireFormat, event: &Event<'_>) -> Result<Notice, ProviderError> {
+    match dialect {
+        WireFormat::OpenAiChat => openai_chat(event.data),
+        WireFormat::AnthropicMessages => anthropic_messages(event),
+    }
+}
+
+fn openai_chat(data: &str) -> Result<Notice, ProviderError> {
+    if data.trim_ascii() == "[DONE]" {
+        return Ok(Notice {
+            is_content: true,
+            is_end: true,
+            ..Notice::default()
+        });
+    }
+    let chunk: Chunk = parse(data)?;
+    let choices = chunk.choices.unwrap_or_default();
+    Ok(Notice {
+        is_content: choices.has_content || choices.has_finish,
+        is_finish: choices.has_finish,
+        is_end: false,
+        is_usage_only: choices.is_empty_list && chunk.usage.is_some(),
+        usage: chunk.usage,
+        error: chunk.error,
+    })
+}
+
+fn anthropic_messages(event: &Event<'_>) -> Result<Notice, ProviderError> {
+    let mut notice = Notice::default();
+    let kind = match event.name {
+        "" => Cow::Owned(parse::<Typed>(event.data)?.kind),
+        name => Cow::Borrowed(name),
+    };
+    match &*kind {
+        "content_block_delta" => notice.is_content = true,
+        "content_block_start" => {
+            let start: BlockStart = parse(event.data)?;
+            notice.is_content = start
+                .content_block
+                .is_some_and(|block| block.shows_something());
+        }
+        "message_start" => notice.usage = parse::<MessageStart>(event.data)?.message.usage,
+        "message_delta" => {
+            notice.usage = parse::<Reported>(event.data)?.usage;
+            notice.is_content = true;
+            notice.is_finish = true;
+        }
+        "message_stop" => {
+            notice.is_content = true;
+            notice.is_end = true;
+        }
+        "error" => {
+            let failed: Failed = parse(event.data)?;
+            notice.error = Some(failed.error.unwrap_or(Value::Null));
+        }
+        _ => {}
+    }
+    Ok(notice)
+}
+
+/// Reads JSON. JSON of another shape is the default, since a provider's novelty must
+/// not break an answer that its client may well understand.
+fn parse<'de, T: Deserialize<'de> + Default>(data: &'de str) -> Result<T, ProviderError> {
+    match serde_json::from_str(data) {
+        Ok(value) => Ok(value),
+        Err(error) if error.is_data() => Ok(T::default()),
+        Err(error) => Err(malformed(&format!(
+            "an event of the stream is not JSON: {error}"
+        ))),
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Chunk {
+    choices: Option<Choices>,
+    usage: Option<Value>,
+    error: Option<Value>,
+}
+
+/// What all choices of a chunk say together.
+#[derive(Default)]
+struct Choices {
+    is_empty_list: bool,
+    has_content: bool,
+    has_finish: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Choice {
+    delta: Option<Delta>,
+    finish_reason: Filled,
+}
+
+/// Whether a delta holds anything besides its role.
+#[derive(Default)]
+struct Delta {
+    has_content: bool,
+}
+
+/// Whether a value is anything but null, an empty text, an empty list or an empty object.
+#[derive(Clone, Copy, Default)]
+struct Filled(bool);
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct MessageStart {
+    message: Reported,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Reported {
+    usage: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Failed {
+    error: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct BlockStart<'a> {
+    #[serde(borrow)]
+    content_block: Option<Block<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Block<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    text: Filled,
+    thinking: Filled,
+}
+
+impl Block<'_> {
+    /// Texts and thoughts begin empty; every other block says something by being there.
+    fn shows_something(&self) -> bool {
+        let begins_empty = matches!(&*self.kind, "text" | "thinking");
+        !begins_empty || self.text.0 || self.thinking.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Choices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ChoicesVisitor)
+    }
+}
+
+struct ChoicesVisitor;
+
+impl<'de> Visitor<'de> for ChoicesVisitor {
+    type Value = Choices;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of choices")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Choices, A::Error> {
+        let mut choices = Choices {
+            is_empty_list: true,
+            ..Choices::default()
+        };
+        while let Some(choice) = items.next_element::<Choice>()? {
+            choices.is_empty_list = false;
+            choices.has_content |= choice.delta.is_some_and(|delta| delta.has_content);
+            choices.has_finish |= choice.finish_reason.0;
+        }
+        Ok(choices)
+    }
+}
+
+impl<'de> Deserialize<'de> for Delta {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(DeltaVisitor)
+    }
+}
+
+struct DeltaVisitor;
+
+impl<'de> Visitor<'de> for DeltaVisitor {
+    type Value = Delta;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a delta")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Delta, A::Error> {
+        let mut has_content = false;
+        while let Some(is_role) = members.next_key::<IsRole>()? {
+            let is_filled = members.next_value::<Filled>()?.0;
+            has_content |= is_filled && !is_role.0;
+        }
+        Ok(Delta { has_content })
+    }
+}
+
+/// Whether a member's name is `role`.
+struct IsRole(bool);
+
+impl<'de> Deserialize<'de> for IsRole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl Visitor<'_> for NameVisitor {
+            type Value = IsRole;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<IsRole, E> {
+                Ok(IsRole(name == "role"))
+            }
+        }
+        deserializer.deserialize_identifier(NameVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Filled {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FilledVisitor)
+    }
+}
+
+struct FilledVisitor;
+
+impl<'de> Visitor<'de> for FilledVisitor {
+    type Value = Filled;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Filled, E> {
+        Ok(Filled(false))
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Filled, E> {
+        Ok(Filled(true))
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Filled, E> {
+        Ok(Filled(true))
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Filled, E> {
+        Ok(Filled(true))
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Filled, E> {
+        Ok(Filled(true))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Filled, E> {
+        Ok(Filled(!text.is_empty()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Filled, A::Error> {
+        let mut is_filled = false;
+        while items.next_element::<IgnoredAny>()?.is_some() {
+            is_filled = true;
+        }
+        Ok(Filled(is_filled))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Filled, A::Error> {
+        let mut is_filled = false;
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            is_filled = true;
+        }
+        Ok(Filled(is_filled))
+    }
+}
