@@ -540,7 +540,7 @@ mod tests {
                 cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
             cuts.sort_unstable();
             let expected = by_the_standard(&stream);
-            prop_assert_eq!(parse(stream.as_bytes(), &cuts).unwrap(), expected.clone());
+            prop_assert_eq!(&parse(stream.as_bytes(), &cuts).unwrap(), &expected);
             prop_assert_eq!(parse(stream.as_bytes(), &[]).unwrap(), expected);
         }
     }
