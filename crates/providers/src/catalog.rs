@@ -1,6 +1,17 @@
 //! The catalog: every provider as a row of data, read from `catalog/<provider>.toml`.
+//!
+//! A provider that differs from another by an address, a header, a default or a named
+//! quirk is one more file there. `parameters.rs` and `target.rs` read the rows.
 
+use std::sync::LazyLock;
+
+use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::parameters::Landing;
+
+static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/catalog");
 
 /// One provider.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -14,9 +25,15 @@ pub struct Provider {
     pub protocol: Protocol,
     /// Where it is, e.g. `https://api.openai.com/v1`. The path of the call is appended.
     pub base_url: String,
+    /// What is appended to the base, where it is not the protocol's own path.
+    #[serde(default)]
+    pub call_path: Option<String>,
     /// How a credential goes into a request.
     pub auth: AuthScheme,
-    /// Names under which `additional_params` may override `base_url`.
+    /// Headers that every request carries.
+    #[serde(default)]
+    pub headers: Map<String, Value>,
+    /// Names under which `additional_params` may override `base_url`; the first given wins.
     #[serde(default)]
     pub endpoint_parameters: Vec<String>,
     /// What a credential consists of. The first is what a bare `api_key` means.
@@ -25,6 +42,15 @@ pub struct Provider {
     /// What `additional_params` may hold, and where it goes.
     #[serde(default)]
     pub parameters: Vec<Parameter>,
+    /// What becomes of members of `additional_params` that `parameters` does not list.
+    #[serde(default)]
+    pub unknown_parameters: UnknownParameters,
+    /// How its form of OpenAI's chat completions differs from OpenAI's.
+    #[serde(default)]
+    pub openai_chat: OpenAiChatRules,
+    /// Which calls LangChain makes through OpenAI's Responses API instead.
+    #[serde(default)]
+    pub responses: ResponsesRouting,
     /// The provider's own documentation.
     pub documentation_url: String,
     /// When the row was last checked against it, `YYYY-MM-DD`.
@@ -71,24 +97,210 @@ pub struct CredentialField {
 pub struct Parameter {
     /// LangChain's argument name.
     pub name: String,
-    /// JSON type: `string`, `number`, `integer`, `boolean`, `array`, `object`.
+    /// JSON type: `string`, `number`, `integer`, `boolean`, `array`, `object`, or `any`.
     pub r#type: String,
-    /// Where it lands; see `parameters.rs`.
-    pub lands: String,
+    /// Where it lands.
+    pub lands: Landing,
     /// What it is for.
     #[serde(default)]
     pub description: String,
 }
 
+/// What becomes of a parameter that a row does not list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownParameters {
+    /// It goes into the body, so that a provider's newest parameter works the day it appears.
+    #[default]
+    Body,
+    /// It is left out, as LangChain leaves it out.
+    Drop,
+}
+
+/// How a provider's form of OpenAI's chat completions differs from OpenAI's.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenAiChatRules {
+    /// The member that bounds the output.
+    pub max_tokens_member: String,
+    /// When a stream is asked to end with its usage.
+    pub stream_usage: StreamUsage,
+    /// Whether a request that wants no stream says so.
+    pub says_stream_false: bool,
+    /// Members that LangChain sends where nobody gave them.
+    pub defaults: Map<String, Value>,
+    /// Named deviations.
+    pub quirks: Vec<Quirk>,
+}
+
+impl Default for OpenAiChatRules {
+    fn default() -> Self {
+        Self {
+            max_tokens_member: "max_tokens".to_owned(),
+            stream_usage: StreamUsage::Always,
+            says_stream_false: true,
+            defaults: Map::new(),
+            quirks: Vec::new(),
+        }
+    }
+}
+
+/// When `stream_options.include_usage` is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamUsage {
+    /// In every stream.
+    Always,
+    /// Unless the configuration names another endpoint, which may not know the member.
+    UnlessEndpointIsSet,
+    /// Only where the configuration's `stream_usage` asks for it.
+    Never,
+}
+
+impl StreamUsage {
+    /// Whether it is asked for where the configuration's `stream_usage` says nothing.
+    #[must_use]
+    pub const fn is_asked(self, has_own_endpoint: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::UnlessEndpointIsSet => !has_own_endpoint,
+            Self::Never => false,
+        }
+    }
+}
+
+/// A named, documented deviation of an OpenAI-shaped provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quirk {
+    /// Models `o1…` get `temperature: 1` where none was given.
+    O1TemperatureIsOne,
+    /// Models `gpt-5…` other than chat ones, unless reasoning is off, take no other
+    /// temperature than 1, so that the configuration's is left out.
+    Gpt5TakesNoTemperature,
+    /// Models `o1`, `o3`, … take `developer` messages in place of `system` ones.
+    OSeriesDeveloperRole,
+}
+
+/// Which calls LangChain makes through OpenAI's Responses API.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResponsesRouting {
+    /// Models whose name begins so.
+    pub model_prefixes: Vec<String>,
+    /// Models whose name contains this.
+    pub model_parts: Vec<String>,
+    /// Models whose name begins so, where the call has tools.
+    pub model_prefixes_with_tools: Vec<String>,
+    /// Whether tools that the provider runs or defines are only offered there.
+    pub provider_tools: bool,
+}
+
+static CATALOG: LazyLock<Vec<Provider>> = LazyLock::new(|| {
+    let mut providers: Vec<Provider> = rows().filter_map(Result::ok).collect();
+    providers.sort_by(|left, right| left.name.cmp(&right.name));
+    providers
+});
+
+/// Every embedded file as a row. A test keeps all of them valid, so that [`providers`]
+/// leaves none out.
+fn rows() -> impl Iterator<Item = Result<Provider, String>> {
+    FILES.files().map(|file| {
+        let path = file.path().display();
+        let text = file
+            .contents_utf8()
+            .ok_or_else(|| format!("{path} is not UTF-8"))?;
+        toml::from_str(text).map_err(|error| format!("{path}: {error}"))
+    })
+}
+
 /// The provider of this name.
 #[must_use]
 pub fn provider(name: &str) -> Option<&'static Provider> {
-    let _ = name;
-    unimplemented!()
+    providers().iter().find(|provider| provider.name == name)
 }
 
 /// Every provider, by name.
 #[must_use]
 pub fn providers() -> &'static [Provider] {
-    unimplemented!()
+    &CATALOG
+}
+
+impl Provider {
+    /// What is appended to the base address for a call.
+    #[must_use]
+    pub fn call_path(&self) -> &str {
+        self.call_path.as_deref().unwrap_or(match self.protocol {
+            Protocol::OpenaiChat => "/chat/completions",
+            Protocol::AnthropicMessages => "/v1/messages",
+        })
+    }
+
+    /// The row of one parameter.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&Parameter> {
+        self.parameters
+            .iter()
+            .find(|parameter| parameter.name == name)
+    }
+
+    /// Whether the provider's form of chat completions has this deviation.
+    #[must_use]
+    pub fn has_quirk(&self, quirk: Quirk) -> bool {
+        self.openai_chat.quirks.contains(&quirk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_is_valid_and_stands_in_the_file_of_its_name() {
+        let mut names = BTreeSet::new();
+        for (file, row) in FILES.files().zip(rows()) {
+            let provider = row.unwrap();
+            let stem = file.path().file_stem().unwrap().to_str().unwrap();
+            assert_eq!(provider.name, stem);
+            assert!(names.insert(provider.name.clone()));
+            check_row(&provider);
+        }
+        assert_eq!(names.len(), providers().len());
+        assert!(names.contains("openai") && names.contains("simulated"));
+    }
+
+    fn check_row(provider: &Provider) {
+        let name = &provider.name;
+        let url = url::Url::parse(&provider.base_url).unwrap();
+        assert!(url.host().is_some(), "{name}: {url}");
+        assert!(!provider.base_url.ends_with('/'), "{name}");
+        assert!(provider.call_path().starts_with('/'), "{name}");
+        assert!(provider.documentation_url.starts_with("https://"), "{name}");
+        assert!(
+            provider.verified_on.parse::<jiff::civil::Date>().is_ok(),
+            "{name}"
+        );
+        let is_keyless = provider.auth == AuthScheme::None;
+        assert_eq!(is_keyless, provider.credential_fields.is_empty(), "{name}");
+        let mut parameters = BTreeSet::new();
+        for parameter in &provider.parameters {
+            assert!(
+                parameters.insert(&parameter.name),
+                "{name}: {}",
+                parameter.name
+            );
+            let known = [
+                "string", "number", "integer", "boolean", "array", "object", "any",
+            ];
+            assert!(
+                known.contains(&parameter.r#type.as_str()),
+                "{name}: {parameter:?}"
+            );
+        }
+        for endpoint in &provider.endpoint_parameters {
+            assert!(!parameters.contains(endpoint), "{name}: {endpoint}");
+        }
+    }
 }

@@ -8,14 +8,17 @@
 //! * [`protocol`]: one folder for each wire format, each with the same five files.
 //! * [`catalog`]: providers as data. A provider is a row until its wire format is new.
 //! * [`target`]: a catalog row and a model configuration, resolved into where and how to call.
+//! * [`endpoint`]: which addresses a configuration may name.
 //! * [`framing`]: cutting a byte stream into messages.
 //! * [`auth`]: putting a credential into a request.
 
 pub mod auth;
 pub mod catalog;
 pub mod chat;
+pub mod endpoint;
 pub mod error;
 pub mod framing;
+mod json;
 pub mod parameters;
 pub mod pass_through;
 pub mod protocol;

@@ -1,23 +1,18 @@
 //! Targets: a catalog row and a model configuration, resolved once into where and how to call.
 
+use std::borrow::Cow;
+
 use domain::model_configuration::ModelSettings;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use serde_json::{Map, Value};
+use url::Url;
 
-use crate::catalog::{Protocol, Provider};
+use crate::catalog::{self, Protocol, Provider, Quirk};
+pub use crate::endpoint::Origin;
 use crate::error::InvalidCall;
-
-/// Scheme, host and port, lower-case and in punycode, e.g. `https://api.openai.com`;
-/// the port is left out where it is the scheme's own. A key is bound to one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Origin(String);
-
-impl Origin {
-    /// As `scheme://host[:port]`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+use crate::json::invalid;
+use crate::parameters::Resolution;
+use crate::protocol::openai_chat;
 
 /// One concrete place to send calls to. Made when a snapshot is built, not per call.
 #[derive(Clone, Debug)]
@@ -32,6 +27,36 @@ pub struct Target {
     pub origin: Origin,
     /// Whether the origin is the catalog's, so that platform keys may be used.
     pub is_catalog_origin: bool,
+    /// Where calls go, query included.
+    pub uri: Uri,
+    /// Headers of every call, without a credential.
+    pub headers: HeaderMap,
+    /// Members of the body that the configuration sets where a request does not, and
+    /// their JSON text; neither `model`, `stream` nor the bound of the output is among them.
+    pub(crate) members: Vec<(String, String)>,
+    /// Bound of the output that the configuration sets, as JSON text.
+    pub(crate) max_tokens: Option<String>,
+    /// Whether the answer is always fetched piece by piece.
+    pub(crate) streaming: bool,
+    /// Whether a stream is asked to end with its usage.
+    pub(crate) asks_stream_usage: bool,
+    /// Why no call can be made with this configuration yet.
+    pub(crate) unavailable: Option<InvalidCall>,
+    /// Which tools LangChain would only offer through the Responses API.
+    pub(crate) responses_tools: ResponsesTools,
+    /// Parameters of the configuration that are left out, as LangChain leaves them out.
+    pub dropped_parameters: Vec<String>,
+}
+
+/// Which tools LangChain offers through the Responses API only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResponsesTools {
+    /// None of them.
+    None,
+    /// Those that the provider runs or defines.
+    OfProvider,
+    /// All of them.
+    All,
 }
 
 /// A request as a value. Whoever owns sockets sends it.
@@ -47,13 +72,367 @@ pub struct HttpRequest {
     pub body: bytes::Bytes,
 }
 
+/// What becomes of one top-level member of a request's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Patch<'a> {
+    /// It is set to this JSON text, whatever it was.
+    Set(Cow<'a, str>),
+    /// It is left out.
+    Remove,
+}
+
+/// Changes to the top level of a request's body: at most one for each member.
+pub type Patches<'a> = Vec<(Cow<'a, str>, Patch<'a>)>;
+
+/// The JSON text of a top-level member that the client's body holds.
+pub type Present<'p, 'a> = &'p dyn Fn(&str) -> Option<Cow<'a, str>>;
+
 impl Target {
-    /// Resolves a configuration.
+    /// Resolves a configuration. The endpoint's host is not judged here: that is
+    /// [`crate::parameters::check`] when a configuration is written, and
+    /// [`crate::endpoint::is_global`] when a connection is made.
     ///
     /// # Errors
-    /// When the provider is unknown or the endpoint is not an address we may call.
+    /// When the provider is unknown, or the model or a parameter must not be what it is.
     pub fn new(settings: &ModelSettings) -> Result<Self, InvalidCall> {
-        let _ = settings;
-        unimplemented!()
+        let provider = catalog::provider(&settings.provider)
+            .ok_or_else(|| invalid("provider", "is not a provider of the catalog"))?;
+        check_model(&settings.model)?;
+        let resolution = Resolution::of(provider, settings);
+        if let Some(error) = resolution.errors.first() {
+            return Err(InvalidCall {
+                message: error.message.clone(),
+                parameter: Some(format!("additional_params.{}", error.path.join("."))),
+            });
+        }
+        Self::resolve(provider, settings, resolution)
+    }
+
+    fn resolve(
+        provider: &'static Provider,
+        settings: &ModelSettings,
+        resolution: Resolution,
+    ) -> Result<Self, InvalidCall> {
+        let base = base_url(provider, &resolution)?;
+        let catalog_origin = Url::parse(&provider.base_url).map(|url| Origin::of(&url));
+        let origin = Origin::of(&base);
+        let rules = &provider.openai_chat;
+        let has_own_endpoint = resolution.endpoint.is_some();
+        let mut target = Self {
+            provider,
+            protocol: provider.protocol,
+            model: settings.model.clone(),
+            is_catalog_origin: catalog_origin.as_ref() == Ok(&origin),
+            origin,
+            uri: call_uri(provider, base, &resolution.query)?,
+            headers: headers(provider, &resolution)?,
+            members: Vec::new(),
+            max_tokens: None,
+            streaming: resolution.streaming,
+            asks_stream_usage: resolution
+                .stream_usage
+                .unwrap_or_else(|| rules.stream_usage.is_asked(has_own_endpoint)),
+            unavailable: unavailable(provider, settings, &resolution),
+            responses_tools: responses_tools(provider, settings, &resolution),
+            dropped_parameters: resolution.dropped.clone(),
+        };
+        target.resolve_members(settings, resolution);
+        Ok(target)
+    }
+
+    /// Defaults, then parameters, then `extra_body`, then the configuration's own
+    /// fields: the later wins.
+    fn resolve_members(&mut self, settings: &ModelSettings, resolution: Resolution) {
+        let rules = &self.provider.openai_chat;
+        let mut members: Map<String, Value> = rules.defaults.clone();
+        members.extend(resolution.body);
+        if resolution.uses_responses == Some(false) {
+            members.extend(resolution.responses_parameters);
+        }
+        if let Some(temperature) = settings.temperature {
+            members.insert("temperature".to_owned(), temperature.into());
+        }
+        self.apply_temperature_quirks(&mut members);
+        for (name, value) in resolution.extra_body {
+            if name != "temperature" || settings.temperature.is_none() {
+                members.insert(name, value);
+            }
+        }
+        let default_bound = members.shift_remove(&rules.max_tokens_member);
+        self.max_tokens = settings
+            .max_tokens
+            .map(Value::from)
+            .or(resolution.max_tokens)
+            .or(default_bound)
+            .map(|bound| bound.to_string());
+        members.retain(|_, value| !value.is_null());
+        self.members = members
+            .into_iter()
+            .map(|(name, value)| (name, value.to_string()))
+            .collect();
+    }
+
+    fn apply_temperature_quirks(&self, members: &mut Map<String, Value>) {
+        let temperature = members.get("temperature").and_then(Value::as_f64);
+        let effort = members.get("reasoning_effort").and_then(Value::as_str);
+        if self.provider.has_quirk(Quirk::Gpt5TakesNoTemperature)
+            && self.model.to_ascii_lowercase().starts_with("gpt-5")
+            && !self.model.to_ascii_lowercase().contains("chat")
+            && effort != Some("none")
+            && temperature.is_some_and(|temperature| temperature != 1.0)
+        {
+            members.shift_remove("temperature");
+        }
+        if self.provider.has_quirk(Quirk::O1TemperatureIsOne)
+            && self.model.starts_with("o1")
+            && temperature.is_none()
+        {
+            members.insert("temperature".to_owned(), 1.into());
+        }
+    }
+
+    /// Whether the provider is asked for a stream, given whether the client asks for one.
+    ///
+    /// Where the two differ, the answer must be gathered before it is given to the
+    /// client, so that the call goes through `encode` and `Decoder`.
+    #[must_use]
+    pub fn wants_stream(&self, client_wants_stream: bool) -> bool {
+        client_wants_stream || self.streaming
+    }
+
+    /// Whether LangChain changes messages for this target, so that a client's messages
+    /// may not be passed on as they are even in the provider's own format.
+    #[must_use]
+    pub fn rewrites_messages(&self) -> bool {
+        self.uses_developer_role()
+    }
+
+    /// Whether system messages go to this model as developer messages.
+    pub(crate) fn uses_developer_role(&self) -> bool {
+        let mut letters = self.model.bytes();
+        self.provider.has_quirk(Quirk::OSeriesDeveloperRole)
+            && letters.next() == Some(b'o')
+            && letters.next().is_some_and(|digit| digit.is_ascii_digit())
+    }
+
+    /// How the top level of a body in the target's own format is changed, given what the
+    /// client wrote there: a request's member wins over the configuration's, which wins
+    /// over LangChain's default. `encode` and the pass-through both apply exactly this,
+    /// so that they agree. Members that it does not name stay as they are.
+    ///
+    /// # Errors
+    /// When no such call can be made to this target.
+    pub fn top_level<'a>(&'a self, present: Present<'_, 'a>) -> Result<Patches<'a>, InvalidCall> {
+        if let Some(error) = &self.unavailable {
+            return Err(error.clone());
+        }
+        match self.protocol {
+            Protocol::OpenaiChat => openai_chat::encode::top_level(self, present),
+            Protocol::AnthropicMessages => {
+                let mut rewrite = Rewrite::new(present);
+                rewrite.configure(self);
+                Ok(rewrite.into_patches())
+            }
+        }
+    }
+}
+
+/// Gathers [`Patches`]; each protocol's `top_level` is written with it.
+pub(crate) struct Rewrite<'p, 'a> {
+    present: Present<'p, 'a>,
+    patches: Patches<'a>,
+}
+
+impl<'p, 'a> Rewrite<'p, 'a> {
+    pub(crate) fn new(present: Present<'p, 'a>) -> Self {
+        let patches = Patches::with_capacity(8);
+        Self { present, patches }
+    }
+
+    /// What the client wrote; null counts as nothing.
+    pub(crate) fn present(&self, name: &str) -> Option<Cow<'a, str>> {
+        (self.present)(name).filter(|text| text != "null")
+    }
+
+    /// Sets a member, whatever the client wrote.
+    pub(crate) fn set(&mut self, name: &'a str, json: impl Into<Cow<'a, str>>) {
+        self.patches.retain(|(patched, _)| patched != name);
+        self.patches
+            .push((Cow::Borrowed(name), Patch::Set(json.into())));
+    }
+
+    /// Sets a member that the client did not write.
+    pub(crate) fn set_default(&mut self, name: &'a str, json: impl Into<Cow<'a, str>>) {
+        if self.present(name).is_none() {
+            self.set(name, json);
+        }
+    }
+
+    /// Leaves a member out.
+    pub(crate) fn remove(&mut self, name: &'a str) {
+        self.patches.retain(|(patched, _)| patched != name);
+        if (self.present)(name).is_some() {
+            self.patches.push((Cow::Borrowed(name), Patch::Remove));
+        }
+    }
+
+    /// Sets `model`, and each member of the configuration that the client did not write;
+    /// leaves out `models`, which is the gateway's own.
+    pub(crate) fn configure(&mut self, target: &'a Target) {
+        self.set("model", Value::from(target.model.as_str()).to_string());
+        self.remove("models");
+        for (name, json) in &target.members {
+            self.set_default(name, json.as_str());
+        }
+    }
+
+    /// Bounds the output under the target's own name for it, `name`, by what the client
+    /// wrote under any of `names`, else by the configuration.
+    pub(crate) fn bound_output(
+        &mut self,
+        names: &[&'static str],
+        name: &'a str,
+        configured: Option<&'a str>,
+    ) {
+        let written = names.iter().find_map(|known| self.present(known));
+        let Some(bound) = written.or(configured.map(Cow::Borrowed)) else {
+            return;
+        };
+        for other in names.iter().filter(|other| **other != name) {
+            self.remove(other);
+        }
+        self.set(name, bound);
+    }
+
+    pub(crate) fn into_patches(self) -> Patches<'a> {
+        self.patches
+    }
+}
+
+/// Checks a provider's name of a model. It may end up in a path, so that nothing may
+/// stand in it that could lead elsewhere.
+///
+/// # Errors
+/// When it is empty, over-long, or holds what no model's name holds.
+pub fn check_model(model: &str) -> Result<(), InvalidCall> {
+    let is_dotted = model
+        .split('/')
+        .any(|segment| matches!(segment, "." | ".."));
+    let problem = if model.is_empty() || model.chars().count() > 255 {
+        "must have 1 to 255 characters"
+    } else if model
+        .chars()
+        .any(|letter| letter.is_control() || "?#%\\".contains(letter))
+    {
+        "must not hold control characters, `?`, `#`, `%` or `\\`"
+    } else if is_dotted {
+        "must not hold `.` or `..` as a segment"
+    } else if model.trim() != model {
+        "must not begin or end with white space"
+    } else {
+        return Ok(());
+    };
+    Err(invalid("model", problem))
+}
+
+fn base_url(provider: &Provider, resolution: &Resolution) -> Result<Url, InvalidCall> {
+    match &resolution.endpoint {
+        Some((_, url)) => Ok(url.clone()),
+        None => Url::parse(&provider.base_url)
+            .map_err(|error| invalid("provider", &format!("has no usable address: {error}"))),
+    }
+}
+
+fn call_uri(
+    provider: &Provider,
+    mut url: Url,
+    query: &[(String, String)],
+) -> Result<Uri, InvalidCall> {
+    let path = format!(
+        "{}{}",
+        url.path().trim_end_matches('/'),
+        provider.call_path()
+    );
+    url.set_path(&path);
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    Uri::try_from(url.as_str()).map_err(|error| {
+        invalid(
+            "additional_params",
+            &format!("make no usable address: {error}"),
+        )
+    })
+}
+
+fn headers(provider: &Provider, resolution: &Resolution) -> Result<HeaderMap, InvalidCall> {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    for (name, value) in &provider.headers {
+        let name = HeaderName::try_from(name.as_str());
+        let value = HeaderValue::try_from(value.as_str().unwrap_or_default());
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return Err(invalid("provider", "has an unusable header in the catalog"));
+        };
+        headers.insert(name, value);
+    }
+    for (name, value) in &resolution.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    Ok(headers)
+}
+
+/// Whether LangChain would go through the Responses API, which is not spoken yet.
+fn unavailable(
+    provider: &Provider,
+    settings: &ModelSettings,
+    resolution: &Resolution,
+) -> Option<InvalidCall> {
+    let routing = &provider.responses;
+    let model = &settings.model;
+    let by_model = routing
+        .model_prefixes
+        .iter()
+        .any(|prefix| model.starts_with(prefix))
+        || routing
+            .model_parts
+            .iter()
+            .any(|part| model.contains(part.as_str()));
+    let by_parameter = !resolution.responses_parameters.is_empty();
+    let goes_there = resolution
+        .uses_responses
+        .unwrap_or(by_model || by_parameter);
+    goes_there.then(responses_unavailable)
+}
+
+fn responses_tools(
+    provider: &Provider,
+    settings: &ModelSettings,
+    resolution: &Resolution,
+) -> ResponsesTools {
+    let routing = &provider.responses;
+    let all = &routing.model_prefixes_with_tools;
+    if resolution.uses_responses == Some(false) {
+        ResponsesTools::None
+    } else if all.iter().any(|prefix| settings.model.starts_with(prefix)) {
+        ResponsesTools::All
+    } else if routing.provider_tools {
+        ResponsesTools::OfProvider
+    } else {
+        ResponsesTools::None
+    }
+}
+
+/// The answer to a call that LangChain makes through the Responses API.
+pub(crate) fn responses_unavailable() -> InvalidCall {
+    InvalidCall {
+        message: "this configuration and request need the provider's Responses API, which is \
+                  not available yet: set `use_responses_api` to false to go through chat \
+                  completions"
+            .to_owned(),
+        parameter: None,
     }
 }

@@ -85,6 +85,15 @@ pub enum ToolKind {
         /// Whether arguments must match the schema exactly.
         strict: Option<bool>,
     },
+    /// A function of the client's with free-text input (OpenAI's custom tools).
+    Custom {
+        /// Its name.
+        name: String,
+        /// What it does.
+        description: Option<String>,
+        /// The grammar of its input, in OpenAI's shape.
+        format: Option<Value>,
+    },
     /// A vendor's computer-use tool, kept in its vendor's shape.
     ComputerUse {
         /// The tool as the client wrote it.
@@ -145,6 +154,8 @@ pub struct Sampling {
     pub max_tokens: Option<i64>,
     /// Texts that end the answer.
     pub stop: Vec<String>,
+    /// Whether `stop` was written as one bare string.
+    pub stop_is_bare_text: bool,
     /// For repeatable answers.
     pub seed: Option<i64>,
     /// Against repetition by count.
@@ -168,4 +179,30 @@ pub struct ReasoningRequest {
     pub budget_tokens: Option<i64>,
     /// The member as the client wrote it, for its own format.
     pub native: Option<Value>,
+}
+
+impl Tool {
+    /// The tool's name, where its kind has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match &self.kind {
+            ToolKind::Function { name, .. } | ToolKind::Custom { name, .. } => Some(name),
+            ToolKind::ComputerUse { declaration } | ToolKind::Native { declaration } => {
+                declaration.get("name").and_then(Value::as_str)
+            }
+        }
+    }
+}
+
+impl Message {
+    /// A message without a name or further members.
+    #[must_use]
+    pub fn new(role: Role, content: Content) -> Self {
+        Self {
+            role,
+            name: None,
+            content,
+            extra: Extra::new(),
+        }
+    }
 }

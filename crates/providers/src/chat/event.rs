@@ -10,7 +10,9 @@ use crate::error::ProviderError;
 
 /// One step of a streamed answer.
 ///
-/// A part is begun, grows and ends; its `index` is unique within its choice. A
+/// A part is begun, grows and ends; its `index` is unique within its choice. Parts
+/// follow one another, but a provider that interleaves the arguments of several tool
+/// calls makes a part grow after its end: whoever consumes events goes by the index. A
 /// decoder emits [`ChatEvent::End`] once, as the last event of a whole answer, and
 /// never for one that was cut off.
 #[derive(Clone, Debug, PartialEq)]

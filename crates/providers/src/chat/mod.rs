@@ -1,7 +1,7 @@
 //! The canonical chat types: what any client can ask and any model can answer.
 //!
 //! They carry everything that the richest protocol can say. What a type does not
-//! name travels in its `extra` map, tagged by nothing but the [`Dialect`] of the
+//! name travels in its `extra` map, tagged by nothing but the [`WireFormat`] of the
 //! call that holds it, so that a round trip through the same format loses nothing.
 
 pub mod call;
@@ -24,4 +24,15 @@ pub enum WireFormat {
     OpenAiChat,
     /// Anthropic's messages.
     AnthropicMessages,
+}
+
+impl WireFormat {
+    /// A stable name for logs, metrics and translation losses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAiChat => "openai_chat",
+            Self::AnthropicMessages => "anthropic_messages",
+        }
+    }
 }

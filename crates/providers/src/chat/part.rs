@@ -44,6 +44,11 @@ pub enum PartContent {
         /// Where it is.
         source: MediaSource,
     },
+    /// Moving pictures.
+    Video {
+        /// Where they are.
+        source: MediaSource,
+    },
     /// The model's thinking. Not portable between vendors: only the one that made a
     /// signature or an encrypted form can read it.
     Reasoning(Reasoning),
@@ -121,6 +126,10 @@ pub enum ToolCallKind {
     Custom,
     /// A tool that the provider ran itself (Anthropic's server tools).
     Server,
+    /// An action or a batch of actions of a computer-use tool. Its arguments are the
+    /// actions in the shape of the vendor whose format the call came in; members
+    /// beside them (a toolset's name, safety checks) are in the part's `extra`.
+    ComputerUse,
 }
 
 /// What a tool answered.

@@ -7,7 +7,7 @@ use super::part::Part;
 use super::usage::Usage;
 
 /// A whole answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChatReply {
     /// The provider's identifier of the answer.
     pub id: Option<String>,
@@ -24,7 +24,7 @@ pub struct ChatReply {
 }
 
 /// One of the answers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choice {
     /// Its number, from 0.
     pub index: u32,
@@ -38,8 +38,10 @@ pub struct Choice {
     pub stop_sequence: Option<String>,
     /// Log probabilities, in the provider's shape.
     pub logprobs: Option<Value>,
-    /// Members of the original choice and its message that nothing here names.
+    /// Members of the original choice that nothing here names.
     pub extra: Extra,
+    /// Members of the choice's message that nothing here names, e.g. `annotations`.
+    pub message_extra: Extra,
 }
 
 /// Why a model stopped, normalised.

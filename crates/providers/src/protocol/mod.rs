@@ -2,9 +2,12 @@
 //! `response`, `stream`, `error`. Each file holds both directions: as a dialect
 //! (clients speak it to us) and as a protocol (we speak it to a provider).
 
+pub(crate) mod openai_chat;
+
 use bytes::Bytes;
 use http::HeaderMap;
 
+use crate::catalog::Protocol;
 use crate::chat::WireFormat;
 use crate::chat::call::ChatCall;
 use crate::chat::event::ChatEvent;
@@ -26,8 +29,10 @@ pub struct Encoded {
 /// # Errors
 /// When the call cannot be said to this provider at all.
 pub fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> {
-    let _ = (call, target);
-    unimplemented!()
+    match target.protocol {
+        Protocol::OpenaiChat => openai_chat::encode::encode(call, target),
+        Protocol::AnthropicMessages => unimplemented!(),
+    }
 }
 
 /// Provider answer → canonical reply.
@@ -81,8 +86,10 @@ impl Decoder {
 /// # Errors
 /// When it is not the dialect. Members nobody knows are kept in `extra`.
 pub fn parse(dialect: WireFormat, body: &[u8]) -> Result<ChatCall, InvalidCall> {
-    let _ = (dialect, body);
-    unimplemented!()
+    match dialect {
+        WireFormat::OpenAiChat => openai_chat::request::parse(body),
+        WireFormat::AnthropicMessages => unimplemented!(),
+    }
 }
 
 /// Canonical reply → client answer. `model` is what the client asked for.

@@ -1,0 +1,452 @@
+//! Content parts and tools, between their JSON and the canonical types.
+
+use serde_json::{Map, Value, json};
+
+use crate::chat::Extra;
+use crate::chat::call::{Tool, ToolKind};
+use crate::chat::part::{
+    CacheMarker, Content, MediaSource, Part, PartContent, Reasoning, ToolCall, ToolCallKind,
+};
+use crate::error::InvalidCall;
+use crate::json::{Members, invalid};
+
+/// Reads `content`: a string, an array of parts, or nothing.
+pub(super) fn parse_content(value: Option<Value>, path: &str) -> Result<Content, InvalidCall> {
+    match value {
+        None => Ok(Content::default()),
+        Some(Value::String(text)) => Ok(Content::bare(text)),
+        Some(Value::Array(items)) => {
+            let parse = |(index, item)| parse_part(item, &format!("{path}[{index}]"));
+            let parts: Result<_, _> = items.into_iter().enumerate().map(parse).collect();
+            Ok(Content::of(parts?))
+        }
+        Some(_) => Err(invalid(path, "must be a string or an array")),
+    }
+}
+
+/// Reads one content part. Blocks of other vendors, which LangChain lets stand in a
+/// message, are recognised too; what nobody knows is kept whole.
+pub(super) fn parse_part(value: Value, path: &str) -> Result<Part, InvalidCall> {
+    if let Value::String(text) = value {
+        return Ok(Part::text(text));
+    }
+    let mut members = Members::of(value, path)?;
+    let kind = members
+        .peek("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let kind = kind.to_owned();
+    let cache = parse_cache_marker(&mut members);
+    let parsed = match kind.as_str() {
+        "text" | "input_text" | "output_text" => PartContent::Text {
+            text: members.require_text("text")?,
+            citations: Vec::new(),
+        },
+        "refusal" => PartContent::Refusal {
+            text: members.require_text("refusal")?,
+        },
+        "image_url" => parse_image_url(&mut members)?,
+        "input_image" => parse_input_image(&mut members)?,
+        "input_audio" => parse_input_audio(&mut members)?,
+        "file" => parse_file(&mut members)?,
+        "video_url" => PartContent::Video {
+            source: source_of_address(members.require_object("video_url")?.require_text("url")?),
+        },
+        "image" => match parse_foreign_image(&mut members)? {
+            Some(content) => content,
+            None => return Ok(native(members, cache)),
+        },
+        "thinking" | "redacted_thinking" => PartContent::Reasoning(Reasoning {
+            id: None,
+            text: members.take_text("thinking")?.unwrap_or_default(),
+            signature: members.take_text("signature")?,
+            encrypted: members.take_text("data")?,
+        }),
+        _ => return Ok(native(members, cache)),
+    };
+    members.take("type");
+    Ok(Part {
+        content: parsed,
+        cache,
+        extra: members.rest(),
+    })
+}
+
+/// A part that only its own format knows, kept whole.
+fn native(members: Members, cache: Option<CacheMarker>) -> Part {
+    let mut whole = members.rest();
+    if let Some(marker) = &cache {
+        whole.insert("cache_control".to_owned(), cache_control(marker));
+    }
+    Part::new(PartContent::Native(Value::Object(whole)))
+}
+
+fn parse_cache_marker(members: &mut Members) -> Option<CacheMarker> {
+    let marker = members.peek("cache_control")?;
+    if marker.get("type").and_then(Value::as_str) != Some("ephemeral") {
+        return None;
+    }
+    let ttl = marker.get("ttl").and_then(Value::as_str).map(str::to_owned);
+    members.take("cache_control");
+    Some(CacheMarker { ttl })
+}
+
+fn cache_control(marker: &CacheMarker) -> Value {
+    match &marker.ttl {
+        Some(ttl) => json!({"type": "ephemeral", "ttl": ttl}),
+        None => json!({"type": "ephemeral"}),
+    }
+}
+
+fn parse_image_url(members: &mut Members) -> Result<PartContent, InvalidCall> {
+    if let Some(address) = members.peek("image_url").and_then(Value::as_str) {
+        let source = source_of_address(address.to_owned());
+        members.take("image_url");
+        return Ok(PartContent::Image {
+            source,
+            detail: None,
+        });
+    }
+    let mut image = members.require_object("image_url")?;
+    Ok(PartContent::Image {
+        source: source_of_address(image.require_text("url")?),
+        detail: image.take_text("detail")?,
+    })
+}
+
+/// The Responses API's shape of an image.
+fn parse_input_image(members: &mut Members) -> Result<PartContent, InvalidCall> {
+    let source = match members.take_text("file_id")? {
+        Some(id) => MediaSource::FileId(id),
+        None => source_of_address(members.require_text("image_url")?),
+    };
+    Ok(PartContent::Image {
+        source,
+        detail: members.take_text("detail")?,
+    })
+}
+
+/// Anthropic's and LangChain's own shapes of an image.
+fn parse_foreign_image(members: &mut Members) -> Result<Option<PartContent>, InvalidCall> {
+    let image = |source| PartContent::Image {
+        source,
+        detail: None,
+    };
+    if let Some(mut source) = members.take_object("source")? {
+        let parsed = match source.require_text("type")?.as_str() {
+            "base64" => MediaSource::Base64 {
+                media_type: source.require_text("media_type")?,
+                data: source.require_text("data")?,
+            },
+            "url" => MediaSource::Url(source.require_text("url")?),
+            "file" => MediaSource::FileId(source.require_text("file_id")?),
+            _ => return Err(source.error("type", "must be base64, url or file")),
+        };
+        return Ok(Some(image(parsed)));
+    }
+    members.take("source_type");
+    if let Some(url) = members.take_text("url")? {
+        return Ok(Some(image(source_of_address(url))));
+    }
+    let data = match members.take_text("base64")? {
+        Some(data) => Some(data),
+        None => members.take_text("data")?,
+    };
+    let Some(data) = data else { return Ok(None) };
+    Ok(Some(image(MediaSource::Base64 {
+        media_type: members.require_text("mime_type")?,
+        data,
+    })))
+}
+
+fn parse_input_audio(members: &mut Members) -> Result<PartContent, InvalidCall> {
+    let mut audio = members.require_object("input_audio")?;
+    let format = audio.require_text("format")?;
+    Ok(PartContent::Audio {
+        source: MediaSource::Base64 {
+            media_type: format!("audio/{format}"),
+            data: audio.require_text("data")?,
+        },
+    })
+}
+
+fn parse_file(members: &mut Members) -> Result<PartContent, InvalidCall> {
+    let mut file = members.require_object("file")?;
+    let name = file.take_text("filename")?;
+    let source = match file.take_text("file_id")? {
+        Some(id) => MediaSource::FileId(id),
+        None => source_of_address(file.require_text("file_data")?),
+    };
+    Ok(PartContent::Document { source, name })
+}
+
+/// An address, or the bytes that a `data:` address holds.
+fn source_of_address(address: String) -> MediaSource {
+    let inline = address
+        .strip_prefix("data:")
+        .and_then(|rest| rest.split_once(";base64,"));
+    match inline {
+        Some((media_type, data)) => MediaSource::Base64 {
+            media_type: media_type.to_owned(),
+            data: data.to_owned(),
+        },
+        None => MediaSource::Url(address),
+    }
+}
+
+/// A source as an address, where it can be one.
+fn address_of_source(source: &MediaSource) -> Option<String> {
+    match source {
+        MediaSource::Base64 { media_type, data } => {
+            Some(format!("data:{media_type};base64,{data}"))
+        }
+        MediaSource::Url(url) => Some(url.clone()),
+        _ => None,
+    }
+}
+
+/// Which members beside the named ones may be written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Foreign {
+    /// The call came in another format: only what chat completions name.
+    Leave,
+    /// The call came in this very format: everything.
+    Keep,
+}
+
+/// Writes one content part of a user, system or tool message. None where chat
+/// completions cannot say it.
+pub(super) fn part_json(part: &Part, foreign: Foreign) -> Option<Value> {
+    let mut object = match &part.content {
+        PartContent::Text { text, .. } => object(json!({"type": "text", "text": text})),
+        PartContent::Image { source, detail } => image_json(source, detail.as_deref())?,
+        PartContent::Document { source, name } => document_json(source, name.as_deref())?,
+        PartContent::Audio { source } => audio_json(source)?,
+        PartContent::Video { source } => {
+            let url = address_of_source(source)?;
+            object(json!({"type": "video_url", "video_url": {"url": url}}))
+        }
+        PartContent::Refusal { text } => object(json!({"type": "refusal", "refusal": text})),
+        PartContent::Native(Value::Object(whole)) if foreign == Foreign::Keep => whole.clone(),
+        _ => return None,
+    };
+    if foreign == Foreign::Keep {
+        if let Some(marker) = &part.cache {
+            object.insert("cache_control".to_owned(), cache_control(marker));
+        }
+        object.extend(part.extra.clone());
+    }
+    Some(Value::Object(object))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn image_json(source: &MediaSource, detail: Option<&str>) -> Option<Map<String, Value>> {
+    let url = address_of_source(source)?;
+    let mut image = object(json!({"url": url}));
+    if let Some(detail) = detail {
+        image.insert("detail".to_owned(), detail.into());
+    }
+    Some(object(json!({"type": "image_url", "image_url": image})))
+}
+
+fn document_json(source: &MediaSource, name: Option<&str>) -> Option<Map<String, Value>> {
+    let mut file = Map::new();
+    match source {
+        MediaSource::FileId(id) => {
+            file.insert("file_id".to_owned(), id.as_str().into());
+        }
+        MediaSource::Text { data, .. } => {
+            return Some(object(json!({"type": "text", "text": data})));
+        }
+        MediaSource::Base64 { .. } => {
+            file.insert("file_data".to_owned(), address_of_source(source)?.into());
+        }
+        MediaSource::Url(_) | MediaSource::Native(_) => return None,
+    }
+    if let Some(name) = name {
+        file.insert("filename".to_owned(), name.into());
+    }
+    Some(object(json!({"type": "file", "file": file})))
+}
+
+fn audio_json(source: &MediaSource) -> Option<Map<String, Value>> {
+    let MediaSource::Base64 { media_type, data } = source else {
+        return None;
+    };
+    let format = media_type.strip_prefix("audio/").unwrap_or(media_type);
+    let audio = json!({"data": data, "format": format});
+    Some(object(json!({"type": "input_audio", "input_audio": audio})))
+}
+
+/// Reads one entry of `tools`.
+pub(super) fn parse_tool(value: Value, path: &str) -> Result<Tool, InvalidCall> {
+    let mut members = Members::of(value, path)?;
+    let kind = members
+        .peek("type")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let is_bare_function = kind.is_none() && members.peek("input_schema").is_some();
+    match kind.as_deref() {
+        Some("function") | None if members.peek("function").is_some() => {
+            let cache = parse_cache_marker(&mut members);
+            let mut function = members.require_object("function")?;
+            members.take("type");
+            let kind = ToolKind::Function {
+                name: function.require_text("name")?,
+                description: function.take_text("description")?,
+                parameters: function.take("parameters"),
+                strict: function.take_flag("strict")?,
+            };
+            let extra = members.rest();
+            Ok(Tool { kind, cache, extra })
+        }
+        Some("custom") if members.peek("custom").is_some() => {
+            let mut custom = members.require_object("custom")?;
+            members.take("type");
+            let kind = ToolKind::Custom {
+                name: custom.require_text("name")?,
+                description: custom.take_text("description")?,
+                format: custom.take("format"),
+            };
+            Ok(Tool {
+                kind,
+                cache: None,
+                extra: members.rest(),
+            })
+        }
+        // Anthropic's shape, which LangChain takes for a function too.
+        None if is_bare_function => {
+            let cache = parse_cache_marker(&mut members);
+            let kind = ToolKind::Function {
+                name: members.require_text("name")?,
+                description: members.take_text("description")?,
+                parameters: members.take("input_schema"),
+                strict: members.take_flag("strict")?,
+            };
+            let extra = members.rest();
+            Ok(Tool { kind, cache, extra })
+        }
+        Some("function") => Err(members.error("function", "is missing")),
+        kind => Ok(native_tool(kind.unwrap_or_default(), members)),
+    }
+}
+
+/// A tool that the provider runs or defines. Every vendor's computer-use tool says so
+/// in its type (Gemini's in the name of its one member).
+fn native_tool(kind: &str, members: Members) -> Tool {
+    let is_computer_use = kind == "computer"
+        || kind.starts_with("computer_use")
+        || kind.starts_with("computer_2")
+        || kind.starts_with("computer_toolset")
+        || members.peek("computer_use").is_some();
+    let declaration = members.rest();
+    Tool {
+        kind: if is_computer_use {
+            ToolKind::ComputerUse { declaration }
+        } else {
+            ToolKind::Native { declaration }
+        },
+        cache: None,
+        extra: Extra::new(),
+    }
+}
+
+/// Writes one entry of `tools`. None where chat completions cannot say it.
+pub(super) fn tool_json(tool: &Tool, foreign: Foreign) -> Option<Value> {
+    let mut whole = match &tool.kind {
+        ToolKind::Function {
+            name,
+            description,
+            parameters,
+            strict,
+        } => {
+            let mut function = object(json!({"name": name}));
+            if let Some(description) = description {
+                function.insert("description".to_owned(), description.as_str().into());
+            }
+            if let Some(strict) = strict {
+                function.insert("strict".to_owned(), (*strict).into());
+            }
+            if let Some(parameters) = parameters {
+                function.insert("parameters".to_owned(), parameters.clone());
+            }
+            object(json!({"type": "function", "function": function}))
+        }
+        ToolKind::Custom {
+            name,
+            description,
+            format,
+        } => {
+            let mut custom = object(json!({"name": name}));
+            if let Some(description) = description {
+                custom.insert("description".to_owned(), description.as_str().into());
+            }
+            if let Some(format) = format {
+                custom.insert("format".to_owned(), format.clone());
+            }
+            object(json!({"type": "custom", "custom": custom}))
+        }
+        ToolKind::ComputerUse { .. } | ToolKind::Native { .. } => return None,
+    };
+    if foreign == Foreign::Keep {
+        if let Some(marker) = &tool.cache {
+            whole.insert("cache_control".to_owned(), cache_control(marker));
+        }
+        whole.extend(tool.extra.clone());
+    }
+    Some(Value::Object(whole))
+}
+
+/// Reads one entry of `tool_calls`.
+pub(super) fn parse_tool_call(value: Value, path: &str) -> Result<Part, InvalidCall> {
+    let mut members = Members::of(value, path)?;
+    let kind = members.take_text("type")?;
+    let id = members.take_text("id")?.unwrap_or_default();
+    let call = if kind.as_deref() == Some("custom") {
+        let mut custom = members.require_object("custom")?;
+        ToolCall {
+            id,
+            name: custom.require_text("name")?,
+            arguments: custom.take_text("input")?.unwrap_or_default(),
+            kind: ToolCallKind::Custom,
+        }
+    } else {
+        let mut function = members.require_object("function")?;
+        ToolCall {
+            id,
+            name: function.require_text("name")?,
+            arguments: match function.take("arguments") {
+                None => String::new(),
+                Some(Value::String(text)) => text,
+                // Some servers and clients write the arguments as JSON itself.
+                Some(other) => other.to_string(),
+            },
+            kind: ToolCallKind::Function,
+        }
+    };
+    Ok(Part {
+        content: PartContent::ToolCall(call),
+        cache: None,
+        extra: members.rest(),
+    })
+}
+
+/// Writes one entry of `tool_calls`.
+pub(super) fn tool_call_json(call: &ToolCall) -> Value {
+    match call.kind {
+        ToolCallKind::Custom => json!({
+            "id": call.id, "type": "custom",
+            "custom": {"name": call.name, "input": call.arguments},
+        }),
+        _ => json!({
+            "id": call.id, "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }),
+    }
+}
