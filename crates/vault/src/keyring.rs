@@ -21,6 +21,8 @@ pub struct RootKeyring {
 
 struct Loaded {
     set: Arc<RootKeySet>,
+    /// The root keys that the storage was last seen to use.
+    in_use: Vec<String>,
     /// What the file looked like when it was last read or refused.
     seen: Option<Fingerprint>,
 }
@@ -46,6 +48,7 @@ impl RootKeyring {
             path: Some(path.to_owned()),
             loaded: RwLock::new(Loaded {
                 set: Arc::new(set),
+                in_use: Vec::new(),
                 seen: Some(fingerprint),
             }),
         }))
@@ -73,6 +76,7 @@ impl RootKeyring {
             path: None,
             loaded: RwLock::new(Loaded {
                 set: Arc::new(RootKeySet::of(RootKey::generate(clock, entropy)?)),
+                in_use: Vec::new(),
                 seen: None,
             }),
         })
@@ -89,24 +93,26 @@ impl RootKeyring {
             return keys;
         }
         match root_key_file::read(path) {
-            Ok(Some((set, fingerprint))) => self.remember(Arc::new(set), Some(fingerprint)),
+            Ok(Some((set, fingerprint))) => self.remember(set, Some(fingerprint)),
             Ok(None) => keys,
             Err(error) => {
                 tracing::warn!(%error, "the changed root key file is not used; the keys in memory go on");
-                self.remember(keys, now)
+                self.remember(RootKeySet::clone(&keys), now)
             }
         }
     }
 
-    /// Finds a root key.
-    ///
-    /// # Errors
-    /// Names the id and the file when the key is not there.
-    pub fn require(&self, keys: &RootKeySet, id: &str) -> Result<(), VaultError> {
-        match keys.by_id(id) {
-            Some(_) => Ok(()),
-            None => Err(self.missing(id)),
-        }
+    /// The keys, given the ids of those that the storage uses. A prepared key that is in
+    /// use was rotated in on another machine: it counts as current here too, although
+    /// this machine's file is behind.
+    pub(crate) fn keys_in_use(&self, in_use: Vec<String>) -> Arc<RootKeySet> {
+        let keys = self.keys();
+        let seen = {
+            let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+            loaded.in_use = in_use;
+            loaded.seen
+        };
+        self.remember(RootKeySet::clone(&keys), seen)
     }
 
     /// Hashes `data` with the current root key; gives the key's id too, to be stored
@@ -183,12 +189,11 @@ impl RootKeyring {
         (Arc::clone(&loaded.set), loaded.seen)
     }
 
-    fn remember(&self, set: Arc<RootKeySet>, seen: Option<Fingerprint>) -> Arc<RootKeySet> {
+    fn remember(&self, mut set: RootKeySet, seen: Option<Fingerprint>) -> Arc<RootKeySet> {
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        *loaded = Loaded {
-            set: Arc::clone(&set),
-            seen,
-        };
-        set
+        set.catch_up(loaded.in_use.iter().map(String::as_str));
+        loaded.set = Arc::new(set);
+        loaded.seen = seen;
+        Arc::clone(&loaded.set)
     }
 }

@@ -17,6 +17,7 @@
 //! is noticed before the key is used.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
@@ -140,9 +141,10 @@ impl RootKey {
     }
 }
 
-/// Root keys with their states; exactly one is current.
+/// Root keys with their states; exactly one is current. Cheap to clone.
+#[derive(Clone)]
 pub struct RootKeySet {
-    keys: Vec<(RootKeyState, RootKey)>,
+    keys: Vec<(RootKeyState, Arc<RootKey>)>,
     current: usize,
 }
 
@@ -151,7 +153,7 @@ impl RootKeySet {
     #[must_use]
     pub fn of(key: RootKey) -> Self {
         Self {
-            keys: vec![(RootKeyState::Current, key)],
+            keys: vec![(RootKeyState::Current, Arc::new(key))],
             current: 0,
         }
     }
@@ -167,13 +169,13 @@ impl RootKeySet {
         if lines.next().is_none_or(|(_, line)| line != FIRST_LINE) {
             return Err(format!("the first line is not `{FIRST_LINE}`"));
         }
-        let mut keys: Vec<(RootKeyState, RootKey)> = Vec::new();
+        let mut keys: Vec<(RootKeyState, Arc<RootKey>)> = Vec::new();
         for (number, line) in lines {
             let (state, key) = parse_line(line).map_err(|why| format!("line {number}: {why}"))?;
             if keys.iter().any(|(_, other)| other.id == key.id) {
                 return Err(format!("line {number}: the key {} stands twice", key.id));
             }
-            keys.push((state, key));
+            keys.push((state, Arc::new(key)));
         }
         let mut current = (0..)
             .zip(&keys)
@@ -224,16 +226,24 @@ impl RootKeySet {
 
     /// All keys, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (RootKeyState, &RootKey)> {
-        self.keys.iter().map(|(state, key)| (*state, key))
+        self.keys.iter().map(|(state, key)| (*state, key.as_ref()))
     }
 
     /// Adds a key for the next rotation to make current.
     pub(crate) fn prepare(&mut self, key: RootKey) {
-        self.keys.push((RootKeyState::Prepared, key));
+        self.keys.push((RootKeyState::Prepared, Arc::new(key)));
     }
 
-    /// Makes the key that was prepared first the current one, and the current one old.
-    /// Says whether one was prepared.
+    /// The key that waits for the next rotation, if one does.
+    #[must_use]
+    pub fn prepared(&self) -> Option<&RootKey> {
+        self.iter()
+            .find(|(state, _)| *state == RootKeyState::Prepared)
+            .map(|(_, key)| key)
+    }
+
+    /// Makes the prepared key the current one, and the current one old. Says whether one
+    /// was prepared.
     pub(crate) fn promote(&mut self) -> bool {
         let Some(next) = self
             .keys
@@ -246,6 +256,16 @@ impl RootKeySet {
         self.keys[next].0 = RootKeyState::Current;
         self.current = next;
         true
+    }
+
+    /// Makes the prepared key the current one if it is among the root keys `in_use`: then
+    /// it was rotated in on another machine, and this copy of the file is behind. Says
+    /// whether it was.
+    pub(crate) fn catch_up<'a>(&mut self, in_use: impl IntoIterator<Item = &'a str>) -> bool {
+        let is_behind = self
+            .prepared()
+            .is_some_and(|prepared| in_use.into_iter().any(|id| id == prepared.id));
+        is_behind && self.promote()
     }
 
     /// Takes an old key out of the set.

@@ -145,11 +145,13 @@ pub(crate) fn create(
 }
 
 /// Replaces the root key file in one step: a reader sees the old or the new one.
+/// The caller holds the [`lock`].
 pub(crate) fn replace(
     path: &Path,
     set: &RootKeySet,
     entropy: &dyn Entropy,
 ) -> Result<(), VaultError> {
+    clear_litter(path);
     let temporary = write_temporary(path, set, entropy)?;
     if let Ok(metadata) = fs::metadata(path) {
         // A root that rotates the key of a service account leaves the file to it.
@@ -199,6 +201,28 @@ fn write_temporary(
         failed("cannot be written", &temporary, &error)
     })?;
     Ok(temporary)
+}
+
+/// Removes what a process that was killed between writing and renaming left: it holds
+/// root keys.
+fn clear_litter(path: &Path) {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return;
+    };
+    let prefix = format!("{name}.");
+    for entry in fs::read_dir(directory_of(path))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let other = entry.file_name();
+        let is_litter = other
+            .to_str()
+            .is_some_and(|other| other.starts_with(&prefix) && other.ends_with(".new"));
+        if is_litter && let Err(error) = fs::remove_file(entry.path()) {
+            tracing::warn!(%error, path = %entry.path().display(), "a leftover copy of root keys stays");
+        }
+    }
 }
 
 fn sync(directory: &Path) -> Result<(), VaultError> {

@@ -179,7 +179,8 @@ async fn claim_canary(
     root_keys: &RootKeyring,
     entropy: &dyn Entropy,
 ) -> Result<Claim, VaultError> {
-    let keys = root_keys.keys();
+    let in_use = stored.canaries.iter().map(|(id, _)| id.clone()).collect();
+    let keys = root_keys.keys_in_use(in_use);
     let current = keys.current();
     if stored.canaries.iter().any(|(id, _)| id == current.id()) {
         return Ok(Claim::Held);

@@ -99,7 +99,7 @@ impl EmbeddedVault {
         let row = match stored {
             Some(row) => row,
             None => {
-                let made = self.wrap_new_key(organization_id)?;
+                let made = self.wrap_new_key(organization_id).await?;
                 // Where two processes make one at the same time, both use the stored one.
                 self.storage.insert_organization_key(made).await?
             }
@@ -107,11 +107,13 @@ impl EmbeddedVault {
         self.unwrap(&row, organization_id)
     }
 
-    fn wrap_new_key(
+    async fn wrap_new_key(
         &self,
         organization_id: Option<OrganizationId>,
     ) -> Result<WrappedOrganizationKey, VaultError> {
-        let root_keys = self.root_keys.keys();
+        let canaries = self.storage.canaries().await?;
+        let in_use = canaries.into_iter().map(|(id, _)| id).collect();
+        let root_keys = self.root_keys.keys_in_use(in_use);
         let root_key = root_keys.current();
         let entropy = self.entropy.as_ref();
         let key = OrganizationKey::random(entropy);

@@ -62,7 +62,7 @@ impl Rotation<'_> {
     pub async fn prepare(&self) -> Result<String, VaultError> {
         let _lock = root_key_file::lock(self.root_key_file)?;
         let (mut keys, _) = self.load().await?;
-        if let Some(key) = prepared(&keys) {
+        if let Some(key) = keys.prepared() {
             return Ok(key.id().to_owned());
         }
         let key = RootKey::generate(self.clock, self.entropy)?;
@@ -89,7 +89,7 @@ impl Rotation<'_> {
                 return Ok(report);
             }
         }
-        if prepared(&keys).is_none() {
+        if keys.prepared().is_none() {
             keys.prepare(RootKey::generate(self.clock, self.entropy)?);
         }
         keys.promote();
@@ -145,12 +145,11 @@ impl Rotation<'_> {
         let root_keys = RootKeyring::load(self.root_key_file)?;
         let stored = Stored::read(self.storage).await?;
         stored.check(&root_keys)?;
-        let Some((keys, _)) = root_key_file::read(self.root_key_file)? else {
-            return Err(VaultError::RootKey(format!(
-                "the root key file {} has just been removed",
-                self.root_key_file.display()
-            )));
-        };
+        let mut keys = RootKeySet::clone(&root_keys.keys());
+        if keys.catch_up(stored.canaries.iter().map(|(id, _)| id.as_str())) {
+            // Without this a file that is behind would rotate back to the key before.
+            root_key_file::replace(self.root_key_file, &keys, self.entropy)?;
+        }
         Ok((keys, stored))
     }
 
@@ -229,12 +228,6 @@ impl Rotation<'_> {
         let canary = envelope::seal_canary(key, self.entropy)?;
         self.storage.insert_canary(id, &canary).await
     }
-}
-
-fn prepared(keys: &RootKeySet) -> Option<&RootKey> {
-    keys.iter()
-        .find(|(state, _)| *state == RootKeyState::Prepared)
-        .map(|(_, key)| key)
 }
 
 /// Whether the current key has not yet taken over everything.
