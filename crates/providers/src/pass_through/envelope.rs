@@ -219,13 +219,16 @@ fn walk(dialect: WireFormat, body: &[u8]) -> Result<(Vec<Member>, bool), Broken>
     if cursor.peek().is_some() {
         return Err(cursor.broken("expected nothing after the object"));
     }
-    match std::str::from_utf8(body) {
-        Ok(_) => Ok((members, has_computer_use_tool)),
-        Err(error) => Err(Broken {
+    // Nearly every body is ASCII, which is five times faster to see.
+    if !body.is_ascii()
+        && let Err(error) = std::str::from_utf8(body)
+    {
+        return Err(Broken {
             position: error.valid_up_to(),
             reason: "a string is not UTF-8",
-        }),
+        });
     }
+    Ok((members, has_computer_use_tool))
 }
 
 /// Steps over Anthropic's `tools`; whether one of them is for computer use.
