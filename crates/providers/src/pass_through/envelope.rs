@@ -13,6 +13,10 @@ use super::scan::{Broken, Cursor, Text};
 use crate::chat::WireFormat;
 use crate::error::InvalidCall;
 
+/// How many members the body may have: far more than any format knows, and few enough
+/// that what is kept of them stays small.
+const MAX_MEMBERS: usize = 1000;
+
 /// A client's request body, scanned once: its top-level members and where they are.
 ///
 /// It answers what routing must know (`model`, `models`, `stream`, whether a
@@ -45,7 +49,7 @@ pub(super) struct Member {
 
 impl Envelope {
     /// Scans a body. Checks that it is one JSON object in UTF-8, nested at most 128
-    /// deep, with nothing after it. Of members with the same name, the last counts.
+    /// deep, with nothing after it and at most 1,000 members. Of members with the same name, the last counts.
     ///
     /// # Errors
     /// When it is not; when `model`, `models` or `stream` have the wrong type.
@@ -209,6 +213,9 @@ fn walk(dialect: WireFormat, body: &[u8]) -> Result<(Vec<Member>, bool), Broken>
         } else {
             cursor.skip_value()?;
         }
+        if members.len() == MAX_MEMBERS {
+            return Err(cursor.broken("more than 1,000 members"));
+        }
         members.push(Member {
             span: name.inside.start - 1..cursor.position(),
             name,
@@ -294,7 +301,7 @@ fn invalid_json(body: &[u8], broken: Broken) -> InvalidCall {
     };
     InvalidCall {
         message: format!(
-            "the body cannot be read as JSON: {reason} at line {line}, column {column}{end}"
+            "the JSON body cannot be read: {reason} at line {line}, column {column}{end}"
         ),
         parameter: None,
     }
@@ -370,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_wrong_body_is_explained() {
-        let prefix = "the body cannot be read as JSON: ";
+        let prefix = "the JSON body cannot be read: ";
         let cases = [
             (
                 "",
