@@ -128,13 +128,22 @@ pub(crate) fn create(
     set: &RootKeySet,
     entropy: &dyn Entropy,
 ) -> Result<(), VaultError> {
+    create_with(path, set.to_text().as_bytes(), entropy)
+}
+
+/// Like [`create`], for any content.
+pub(crate) fn create_with(
+    path: &Path,
+    content: &[u8],
+    entropy: &dyn Entropy,
+) -> Result<(), VaultError> {
     let directory = directory_of(path);
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
         .map_err(|error| failed("cannot be made", directory, &error))?;
-    let temporary = write_temporary(path, set, entropy)?;
+    let temporary = write_temporary(path, content, entropy)?;
     // A link, unlike a rename, fails where something stands already, and a reader
     // never sees half a file.
     let linked = fs::hard_link(&temporary, path);
@@ -152,7 +161,7 @@ pub(crate) fn replace(
     entropy: &dyn Entropy,
 ) -> Result<(), VaultError> {
     clear_litter(path);
-    let temporary = write_temporary(path, set, entropy)?;
+    let temporary = write_temporary(path, set.to_text().as_bytes(), entropy)?;
     if let Ok(metadata) = fs::metadata(path) {
         // A root that rotates the key of a service account leaves the file to it.
         let owner =
@@ -181,7 +190,7 @@ pub(crate) fn lock(path: &Path) -> Result<File, VaultError> {
 
 fn write_temporary(
     path: &Path,
-    set: &RootKeySet,
+    content: &[u8],
     entropy: &dyn Entropy,
 ) -> Result<PathBuf, VaultError> {
     let unique = u64::from_be_bytes(clock::random(entropy));
@@ -192,7 +201,7 @@ fn write_temporary(
             .create_new(true)
             .mode(0o600)
             .open(&temporary)?;
-        file.write_all(set.to_text().as_bytes())?;
+        file.write_all(content)?;
         file.sync_all()
     };
     write().map_err(|error: std::io::Error| {

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails, also in its helpers"
 )]
 
+mod backup;
 mod embedded;
 mod root_key_file;
 mod rotation;

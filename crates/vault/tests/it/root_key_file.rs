@@ -6,9 +6,8 @@ use std::path::Path;
 
 use vault::VaultError;
 use vault::keyring::RootKeyring;
-use vault::operations::backup::copy_root_keys;
 
-use crate::support::{House, SystemEntropy};
+use crate::support::House;
 
 async fn house_with_file() -> House {
     let house = House::new();
@@ -93,25 +92,6 @@ async fn a_damaged_file_is_refused_without_a_word_of_what_it_holds() {
 #[test]
 fn a_missing_file_is_named() {
     assert!(refusal(Path::new("/nowhere/root.key")).contains("/nowhere/root.key"));
-}
-
-#[tokio::test]
-async fn a_copy_is_private_and_never_overwrites() {
-    let house = house_with_file().await;
-    let to = house.directory.path().join("elsewhere/copy.key");
-    let ids = copy_root_keys(&house.root_key_file, &to, &SystemEntropy).unwrap();
-    assert_eq!(ids, [house.keys_in_file()[0].1.clone()]);
-    assert_eq!(
-        fs::read(&to).unwrap(),
-        fs::read(&house.root_key_file).unwrap()
-    );
-    assert_eq!(
-        fs::metadata(&to).unwrap().permissions().mode() & 0o7777,
-        0o600
-    );
-    let parent = fs::metadata(to.parent().unwrap()).unwrap();
-    assert_eq!(parent.permissions().mode() & 0o7777, 0o700);
-    assert!(copy_root_keys(&house.root_key_file, &to, &SystemEntropy).is_err());
 }
 
 #[tokio::test]
