@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
+use jiff::Timestamp;
+
 use crate::chat::WireFormat;
 
 /// What kind of failure it was. Policy reads this and never the message.
@@ -91,6 +94,42 @@ pub struct ProviderError {
     pub retry_after: Option<Duration>,
 }
 
+impl ProviderError {
+    /// A failure of which no more is known than its kind and words.
+    #[must_use]
+    pub const fn new(kind: ErrorKind, message: String) -> Self {
+        Self {
+            kind,
+            status: None,
+            message,
+            code: None,
+            parameter: None,
+            retry_after: None,
+        }
+    }
+}
+
+/// How long a provider asks us to wait: `retry-after-ms`, or `retry-after` in seconds
+/// or as a date (RFC 9110, section 10.2.3). A date that has passed means no wait.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let seconds = |text: &str| {
+        let seconds: f64 = text.parse().ok()?;
+        Duration::try_from_secs_f64(seconds).ok()
+    };
+    if let Some(milliseconds) = text("retry-after-ms").and_then(seconds) {
+        return Some(milliseconds / 1000);
+    }
+    let text = text("retry-after")?;
+    seconds(text).or_else(|| {
+        let date = jiff::fmt::rfc2822::DateTimeParser::new()
+            .parse_timestamp(text)
+            .ok()?;
+        Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
+    })
+}
+
 /// A client's request that we cannot accept, found before anything was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -108,4 +147,32 @@ pub struct Loss {
     pub what: String,
     /// The format that could not say it.
     pub format: WireFormat,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_read_in_seconds_milliseconds_and_as_a_date() {
+        let now: Timestamp = "2015-10-21T07:27:30Z".parse().unwrap();
+        let read = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            retry_after(&headers, now)
+        };
+        assert_eq!(read("retry-after", "7"), Some(Duration::from_secs(7)));
+        assert_eq!(read("retry-after", "0.5"), Some(Duration::from_millis(500)));
+        assert_eq!(
+            read("retry-after-ms", "1500"),
+            Some(Duration::from_millis(1500))
+        );
+        let date = "Wed, 21 Oct 2015 07:28:00 GMT";
+        assert_eq!(read("retry-after", date), Some(Duration::from_secs(30)));
+        let past = "Wed, 21 Oct 2015 07:00:00 GMT";
+        assert_eq!(read("retry-after", past), Some(Duration::ZERO));
+        for nonsense in ["", "soon", "-1", "inf", "1e400"] {
+            assert_eq!(read("retry-after", nonsense), None, "{nonsense}");
+        }
+    }
 }

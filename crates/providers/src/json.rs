@@ -55,6 +55,15 @@ impl Members {
         }
     }
 
+    /// Takes a text, or a number as text; anything else counts as left out.
+    pub(crate) fn take_loose_text(&mut self, name: &str) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) => Some(text),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+
     pub(crate) fn require_text(&mut self, name: &str) -> Result<String, InvalidCall> {
         self.take_text(name)?
             .ok_or_else(|| self.error(name, "is missing"))

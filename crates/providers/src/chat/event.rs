@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Extra;
 use super::part::{Part, PartContent};
-use super::reply::{Choice, FinishReason};
+use super::reply::FinishReason;
 use super::usage::Usage;
 use crate::error::ProviderError;
 
@@ -118,10 +118,4 @@ impl ChatEvent {
             _ => false,
         }
     }
-}
-
-/// Adds up events into the reply they describe.
-#[derive(Debug, Default)]
-pub struct Accumulator {
-    choices: Vec<Choice>,
 }

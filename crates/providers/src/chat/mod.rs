@@ -4,6 +4,7 @@
 //! name travels in its `extra` map, tagged by nothing but the [`WireFormat`] of the
 //! call that holds it, so that a round trip through the same format loses nothing.
 
+pub mod accumulator;
 pub mod call;
 pub mod event;
 pub mod part;

@@ -6,13 +6,14 @@ pub(crate) mod openai_chat;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use jiff::Timestamp;
 
 use crate::catalog::Protocol;
 use crate::chat::WireFormat;
 use crate::chat::call::ChatCall;
 use crate::chat::event::ChatEvent;
 use crate::chat::reply::ChatReply;
-use crate::error::{InvalidCall, Loss, ProviderError};
+use crate::error::{self, ErrorKind, InvalidCall, Loss, ProviderError};
 use crate::target::{HttpRequest, Target};
 
 /// A provider request and what it could not say.
@@ -31,11 +32,15 @@ pub struct Encoded {
 pub fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> {
     match target.protocol {
         Protocol::OpenaiChat => openai_chat::encode::encode(call, target),
-        Protocol::AnthropicMessages => unimplemented!(),
+        Protocol::AnthropicMessages => Err(InvalidCall {
+            message: "this protocol is not spoken yet".to_owned(),
+            parameter: None,
+        }),
     }
 }
 
-/// Provider answer → canonical reply.
+/// Provider answer → canonical reply. `now` is what a `Retry-After` date is read
+/// against, and when the answer was made where the provider does not say.
 ///
 /// # Errors
 /// When the status is not 2xx, or the body is not the format.
@@ -44,22 +49,63 @@ pub fn decode(
     status: u16,
     headers: &HeaderMap,
     body: &[u8],
+    now: Timestamp,
 ) -> Result<ChatReply, ProviderError> {
-    let _ = (target, status, headers, body);
-    unimplemented!()
+    if !(200..300).contains(&status) {
+        return Err(decode_error(target, status, headers, body, now));
+    }
+    let mut reply = match target.protocol {
+        Protocol::OpenaiChat => openai_chat::response::decode(body),
+        Protocol::AnthropicMessages => Err(not_spoken()),
+    }?;
+    reply.created.get_or_insert(now.as_second());
+    Ok(reply)
+}
+
+/// The failure that an answer with a status other than 2xx reports.
+#[must_use]
+pub fn decode_error(
+    target: &Target,
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> ProviderError {
+    let mut error = match target.protocol {
+        Protocol::OpenaiChat => openai_chat::error::decode(status, body),
+        Protocol::AnthropicMessages => not_spoken(),
+    };
+    error.retry_after = error::retry_after(headers, now).or(error.retry_after);
+    error
+}
+
+fn not_spoken() -> ProviderError {
+    ProviderError::new(
+        ErrorKind::Server,
+        "this protocol is not spoken yet".to_owned(),
+    )
 }
 
 /// Provider stream → canonical events.
 pub struct Decoder {
-    format: WireFormat,
+    format: StreamDecoder,
+    now: Timestamp,
+}
+
+enum StreamDecoder {
+    OpenAiChat(openai_chat::stream::StreamDecoder),
 }
 
 impl Decoder {
-    /// Begins a stream.
+    /// Begins a stream. `now` is when the answer was made where the provider does not say.
     #[must_use]
-    pub fn new(target: &Target) -> Self {
-        let _ = target;
-        unimplemented!()
+    pub fn new(target: &Target, now: Timestamp) -> Self {
+        let format = match target.protocol {
+            Protocol::OpenaiChat | Protocol::AnthropicMessages => {
+                StreamDecoder::OpenAiChat(openai_chat::stream::StreamDecoder::new())
+            }
+        };
+        Self { format, now }
     }
 
     /// Takes the next bytes, cut anywhere, and appends the events they complete.
@@ -67,8 +113,12 @@ impl Decoder {
     /// # Errors
     /// When they are not the format. Nothing may be pushed after that.
     pub fn push(&mut self, bytes: &[u8], events: &mut Vec<ChatEvent>) -> Result<(), ProviderError> {
-        let _ = (self.format, bytes, events);
-        unimplemented!()
+        let first_new = events.len();
+        let result = match &mut self.format {
+            StreamDecoder::OpenAiChat(decoder) => decoder.push(bytes, events),
+        };
+        self.date(&mut events[first_new..]);
+        result
     }
 
     /// Says that the provider closed the stream.
@@ -76,8 +126,20 @@ impl Decoder {
     /// # Errors
     /// When the answer was not whole.
     pub fn finish(&mut self, events: &mut Vec<ChatEvent>) -> Result<(), ProviderError> {
-        let _ = events;
-        unimplemented!()
+        let first_new = events.len();
+        let result = match &mut self.format {
+            StreamDecoder::OpenAiChat(decoder) => decoder.finish(events),
+        };
+        self.date(&mut events[first_new..]);
+        result
+    }
+
+    fn date(&self, events: &mut [ChatEvent]) {
+        for event in events {
+            if let ChatEvent::Start { created, .. } = event {
+                created.get_or_insert(self.now.as_second());
+            }
+        }
     }
 }
 
@@ -88,34 +150,51 @@ impl Decoder {
 pub fn parse(dialect: WireFormat, body: &[u8]) -> Result<ChatCall, InvalidCall> {
     match dialect {
         WireFormat::OpenAiChat => openai_chat::request::parse(body),
-        WireFormat::AnthropicMessages => unimplemented!(),
+        WireFormat::AnthropicMessages => Err(InvalidCall {
+            message: "this dialect is not spoken yet".to_owned(),
+            parameter: None,
+        }),
     }
 }
 
-/// Canonical reply → client answer. `model` is what the client asked for.
+/// Canonical reply → client answer. `model` stands in where the provider named none:
+/// answers keep the provider's own name of the model, as OpenAI-compatible gateways do.
 #[must_use]
 pub fn render(dialect: WireFormat, reply: &ChatReply, model: &str) -> Bytes {
-    let _ = (dialect, reply, model);
-    unimplemented!()
+    match dialect {
+        WireFormat::OpenAiChat => openai_chat::response::render(reply, model),
+        WireFormat::AnthropicMessages => Bytes::new(),
+    }
 }
 
 /// Canonical events → client stream (server-sent events of the dialect).
 pub struct Renderer {
-    dialect: WireFormat,
+    dialect: StreamRenderer,
+}
+
+enum StreamRenderer {
+    OpenAiChat(openai_chat::stream_renderer::StreamRenderer),
 }
 
 impl Renderer {
-    /// Begins a stream. `include_usage` is OpenAI's `stream_options.include_usage`.
+    /// Begins a stream. `model` stands in where the provider names none; `stream_usage`
+    /// is what the client said in OpenAI's `stream_options.include_usage`.
     #[must_use]
     pub fn new(dialect: WireFormat, model: &str, stream_usage: Option<bool>) -> Self {
-        let _ = (model, stream_usage);
+        let dialect = match dialect {
+            WireFormat::OpenAiChat | WireFormat::AnthropicMessages => StreamRenderer::OpenAiChat(
+                openai_chat::stream_renderer::StreamRenderer::new(model, stream_usage),
+            ),
+        };
         Self { dialect }
     }
 
-    /// Appends the bytes that say `event`; it may be none.
+    /// Appends the bytes that say `event`; it may be none. An error says nothing here:
+    /// its words are scrubbed first, then said by [`render_stream_error`].
     pub fn push(&mut self, event: &ChatEvent, out: &mut Vec<u8>) {
-        let _ = (self.dialect, event, out);
-        unimplemented!()
+        match &mut self.dialect {
+            StreamRenderer::OpenAiChat(renderer) => renderer.push(event, out),
+        }
     }
 }
 
@@ -137,13 +216,17 @@ pub struct ClientError<'a> {
 /// The error's body in the dialect's envelope.
 #[must_use]
 pub fn render_error(dialect: WireFormat, error: &ClientError<'_>) -> Bytes {
-    let _ = (dialect, error);
-    unimplemented!()
+    match dialect {
+        WireFormat::OpenAiChat => openai_chat::error::render(error),
+        WireFormat::AnthropicMessages => Bytes::new(),
+    }
 }
 
 /// The error as the last event of a stream that has begun.
 #[must_use]
 pub fn render_stream_error(dialect: WireFormat, error: &ClientError<'_>) -> Bytes {
-    let _ = (dialect, error);
-    unimplemented!()
+    match dialect {
+        WireFormat::OpenAiChat => openai_chat::error::render_event(error),
+        WireFormat::AnthropicMessages => Bytes::new(),
+    }
 }

@@ -1,8 +1,13 @@
 //! OpenAI's chat completions, which most providers speak in a form of their own.
 //!
 //! As a protocol it follows LangChain's `ChatOpenAI`; how another provider's form
-//! differs is in its catalog row ([`crate::catalog::OpenAiChatRules`]).
+//! differs is in its catalog row ([`crate::catalog::OpenAiChatRules`]). The request and
+//! the stream have two files each, one for every direction.
 
 pub(crate) mod encode;
+pub(crate) mod error;
 pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod stream;
+pub(crate) mod stream_renderer;
 mod types;

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::response::take_reasoning;
 use super::types::{parse_content, parse_tool, parse_tool_call};
 use crate::chat::WireFormat;
 use crate::chat::call::{
     ChatCall, Message, ReasoningRequest, ResponseFormat, Role, Sampling, ToolChoice,
 };
-use crate::chat::part::{Content, Part, PartContent, Reasoning, ToolResult};
+use crate::chat::part::{Content, Part, PartContent, ToolResult};
 use crate::error::InvalidCall;
 use crate::json::{Members, invalid};
 
@@ -80,13 +81,7 @@ fn parse_message(value: Value, path: &str) -> Result<Message, InvalidCall> {
 
 /// An assistant's parts in the order it produced them: thinking, text, calls.
 fn assistant_content(content: Content, members: &mut Members) -> Result<Content, InvalidCall> {
-    let mut parts = Vec::new();
-    if let Some(text) = take_reasoning(members)? {
-        parts.push(Part::new(PartContent::Reasoning(Reasoning {
-            text,
-            ..Reasoning::default()
-        })));
-    }
+    let mut parts = take_reasoning(members)?;
     parts.extend(content.parts);
     if let Some(text) = members.take_text("refusal")? {
         parts.push(Part::new(PartContent::Refusal { text }));
@@ -122,17 +117,6 @@ fn call_id(part: &Part) -> Option<&str> {
         PartContent::ToolCall(call) => Some(&call.id),
         _ => None,
     }
-}
-
-/// Thinking that an OpenAI-shaped provider put beside the content, under either of the
-/// names in use.
-fn take_reasoning(members: &mut Members) -> Result<Option<String>, InvalidCall> {
-    let long = members.take_text("reasoning_content")?;
-    let short = match members.peek("reasoning") {
-        Some(Value::String(_)) => members.take_text("reasoning")?,
-        _ => None,
-    };
-    Ok(long.or(short).filter(|text| !text.is_empty()))
 }
 
 fn tool_content(

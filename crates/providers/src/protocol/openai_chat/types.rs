@@ -450,3 +450,32 @@ pub(super) fn tool_call_json(call: &ToolCall) -> Value {
         }),
     }
 }
+
+/// Thinking that carries a proof or is hidden, in OpenRouter's form, which clients of
+/// chat completions send back as it is. None of it is written where it is bare text.
+pub(super) fn reasoning_details(parts: &[Part]) -> Vec<Value> {
+    let pieces = parts.iter().filter_map(|part| match &part.content {
+        PartContent::Reasoning(reasoning) => Some(reasoning),
+        _ => None,
+    });
+    let has_proof = |piece: &&Reasoning| piece.signature.is_some() || piece.encrypted.is_some();
+    if !pieces.clone().any(|piece| has_proof(&piece)) {
+        return Vec::new();
+    }
+    pieces.map(reasoning_detail).collect()
+}
+
+/// One piece of thinking in OpenRouter's form.
+pub(super) fn reasoning_detail(piece: &Reasoning) -> Value {
+    let mut detail = match &piece.encrypted {
+        Some(data) => object(json!({"type": "reasoning.encrypted", "data": data})),
+        None => object(json!({"type": "reasoning.text", "text": piece.text})),
+    };
+    if let Some(signature) = &piece.signature {
+        detail.insert("signature".to_owned(), signature.as_str().into());
+    }
+    if let Some(id) = &piece.id {
+        detail.insert("id".to_owned(), id.as_str().into());
+    }
+    Value::Object(detail)
+}
