@@ -5,10 +5,17 @@
 //! at all. There is no lease and nothing to clean up after a crash.
 
 use domain::id::OrganizationId;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use sqlx::any::AnyRow;
 
+use crate::database::Statement;
 use crate::error::StoreError;
+use crate::row::{Read as _, json, unreadable};
 use crate::{Database, WriteTransaction};
+
+/// How long an answer is kept for replay. Twice what clients are promised, so that a clock
+/// that is set forward by a day breaks no promise.
+pub const RETENTION: SignedDuration = SignedDuration::from_hours(48);
 
 /// A request that wants to be done at most once.
 #[derive(Clone, Debug)]
@@ -51,11 +58,12 @@ pub enum Claimed {
 
 /// What an earlier execution of the same claim left, without claiming anything.
 pub async fn find(database: &Database, claim: &Claim) -> Result<Option<Claimed>, StoreError> {
-    let _ = (database, claim);
-    unimplemented!()
+    let rows = database.fetch(select(claim)).await?;
+    rows.first().map(|row| read(row, claim)).transpose()
 }
 
-/// Claims a key. Waits for another transaction that holds the same key.
+/// Claims a key. Waits for another transaction that holds the same key. It must be the
+/// first statement of the transaction, so that nothing is done twice before it is known.
 ///
 /// # Errors
 /// [`StoreError::Busy`] when that other transaction does not end in time.
@@ -63,8 +71,16 @@ pub async fn claim(
     transaction: &mut WriteTransaction,
     claim: &Claim,
 ) -> Result<Claimed, StoreError> {
-    let _ = (transaction, claim);
-    unimplemented!()
+    transaction.execute(delete_expired(claim)).await?;
+    if transaction.execute(insert(claim)).await? == 1 {
+        transaction.expect_answer();
+        return Ok(Claimed::First);
+    }
+    // The insert waited until the row that it met was committed, so this statement sees it.
+    let rows = transaction.fetch(select(claim)).await?;
+    // Where it does not, the row was deleted by age in between: the client tries again.
+    let row = rows.first().ok_or(StoreError::Busy)?;
+    read(row, claim)
 }
 
 /// Stores the answer of a claim that was [`Claimed::First`].
@@ -73,12 +89,80 @@ pub async fn complete(
     claim: &Claim,
     answer: &StoredAnswer,
 ) -> Result<(), StoreError> {
-    let _ = (transaction, claim, answer);
-    unimplemented!()
+    if !transaction.is_claimed() {
+        return Err(StoreError::Database(
+            "an answer to nothing claimed".to_owned(),
+        ));
+    }
+    let statement = sqlx::query(
+        "UPDATE idempotency_claims SET status = $3, headers = $4, body = $5, is_sealed = $6
+         WHERE organization_id = $1 AND key_hash = $2",
+    )
+    .bind(claim.organization_id.to_string())
+    .bind(claim.key_hash.as_slice())
+    .bind(i64::from(answer.status))
+    .bind(json(&answer.headers)?)
+    .bind(answer.body.as_slice())
+    .bind(i64::from(answer.is_sealed));
+    transaction.execute(statement).await?;
+    transaction.answered();
+    Ok(())
 }
 
-/// Deletes answers stored before `before`; returns how many.
+/// Deletes answers stored before `before`; returns how many. The caller passes the time
+/// now less [`RETENTION`].
 pub async fn reap(database: &Database, before: Timestamp) -> Result<u64, StoreError> {
-    let _ = (database, before);
-    unimplemented!()
+    let statement = sqlx::query("DELETE FROM idempotency_claims WHERE claimed_at < $1")
+        .bind(before.as_microsecond());
+    database.execute(statement).await
+}
+
+fn insert(claim: &Claim) -> Statement {
+    sqlx::query(
+        "INSERT INTO idempotency_claims
+             (organization_id, key_hash, fingerprint, hash_key_id, claimed_at)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+    )
+    .bind(claim.organization_id.to_string())
+    .bind(claim.key_hash.as_slice())
+    .bind(claim.fingerprint.as_slice())
+    .bind(claim.hash_key_id.as_str())
+    .bind(claim.at.as_microsecond())
+}
+
+/// A key is free again once its answer is old, whether or not the reaper has come by.
+fn delete_expired(claim: &Claim) -> Statement {
+    let before = claim.at.checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
+    sqlx::query(
+        "DELETE FROM idempotency_claims
+         WHERE organization_id = $1 AND key_hash = $2 AND claimed_at < $3",
+    )
+    .bind(claim.organization_id.to_string())
+    .bind(claim.key_hash.as_slice())
+    .bind(before.as_microsecond())
+}
+
+fn select(claim: &Claim) -> Statement {
+    sqlx::query(
+        "SELECT fingerprint, hash_key_id, status, headers, body, is_sealed
+         FROM idempotency_claims WHERE organization_id = $1 AND key_hash = $2",
+    )
+    .bind(claim.organization_id.to_string())
+    .bind(claim.key_hash.as_slice())
+}
+
+fn read(row: &AnyRow, claim: &Claim) -> Result<Claimed, StoreError> {
+    let fingerprint: [u8; 32] = row.bytes("fingerprint")?;
+    let hash_key_id: String = row.value("hash_key_id")?;
+    if fingerprint != claim.fingerprint || hash_key_id != claim.hash_key_id {
+        return Ok(Claimed::Mismatch);
+    }
+    let status: i64 = row.value("status")?;
+    let is_sealed: i64 = row.value("is_sealed")?;
+    Ok(Claimed::Done(StoredAnswer {
+        status: u16::try_from(status).map_err(|_| unreadable("status"))?,
+        headers: row.document("headers")?,
+        body: row.value("body")?,
+        is_sealed: is_sealed != 0,
+    }))
 }

@@ -11,12 +11,17 @@ pub mod api_keys;
 pub mod audit;
 pub mod changes;
 pub mod database;
+mod engine;
 pub mod error;
+mod feed;
 pub mod idempotency;
+mod migrations;
 pub mod model_configurations;
 pub mod organizations;
 pub mod outbox;
+mod row;
 pub mod sealed;
+mod transaction;
 
 pub use database::{Database, DatabaseOptions, WriteTransaction};
 pub use error::StoreError;

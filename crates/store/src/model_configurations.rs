@@ -1,9 +1,16 @@
 //! Model configurations and their revisions.
+//!
+//! What the owner wrote is one JSON document, the same in a row and in its revision, so
+//! that restoring is copying and every number of `additional_params` stays as it was.
 
 use domain::id::{ModelConfigurationId, OrganizationId};
 use domain::model_configuration::{ModelConfiguration, ModelConfigurationRevision};
+use sqlx::any::AnyRow;
 
+use crate::changes::Change;
+use crate::engine::Engine;
 use crate::error::StoreError;
+use crate::row::{Read as _, all, at_most_one, json, optional_text, owner};
 use crate::{Database, WriteTransaction};
 
 /// What `organization_id` sees: system defaults first, then its own rows, oldest first,
@@ -12,14 +19,46 @@ pub async fn list(
     database: &Database,
     organization_id: OrganizationId,
 ) -> Result<Vec<ModelConfiguration>, StoreError> {
-    let _ = (database, organization_id);
-    unimplemented!()
+    let statement = sqlx::query(
+        "SELECT id, organization_id, revision, settings, api_key_alias, created_at, updated_at
+         FROM model_configurations WHERE COALESCE(organization_id, '') IN ('', $1)
+         ORDER BY CASE WHEN organization_id IS NULL THEN 0 ELSE 1 END, created_at, id",
+    )
+    .bind(organization_id.to_string());
+    all(&database.fetch(statement).await?, read)
 }
 
 /// Every row of every organisation and every system default, for a snapshot.
+///
+/// It holds them all at once; [`page_of_everything`] does not.
 pub async fn list_everything(database: &Database) -> Result<Vec<ModelConfiguration>, StoreError> {
-    let _ = database;
-    unimplemented!()
+    let mut rows: Vec<ModelConfiguration> = Vec::new();
+    loop {
+        let last = rows.last().map(|row| row.id);
+        let page = page_of_everything(database, last, 1000).await?;
+        if page.is_empty() {
+            return Ok(rows);
+        }
+        rows.extend(page);
+    }
+}
+
+/// The next `limit` rows of everything by id, after the row `last` of the page before.
+///
+/// Pages are read one by one, not in one transaction: what changes meanwhile is in the
+/// change feed after the revision that was current when the first page was asked for.
+pub async fn page_of_everything(
+    database: &Database,
+    last: Option<ModelConfigurationId>,
+    limit: u32,
+) -> Result<Vec<ModelConfiguration>, StoreError> {
+    let statement = sqlx::query(
+        "SELECT id, organization_id, revision, settings, api_key_alias, created_at, updated_at
+         FROM model_configurations WHERE id > $1 ORDER BY id LIMIT $2",
+    )
+    .bind(last.map_or_else(String::new, |id| id.to_string()))
+    .bind(i64::from(limit));
+    all(&database.fetch(statement).await?, read)
 }
 
 /// One organisation's own rows (or, with none, the system defaults), for a snapshot.
@@ -27,8 +66,13 @@ pub async fn list_owned(
     database: &Database,
     organization_id: Option<OrganizationId>,
 ) -> Result<Vec<ModelConfiguration>, StoreError> {
-    let _ = (database, organization_id);
-    unimplemented!()
+    let statement = sqlx::query(
+        "SELECT id, organization_id, revision, settings, api_key_alias, created_at, updated_at
+         FROM model_configurations WHERE COALESCE(organization_id, '') = $1
+         ORDER BY created_at, id",
+    )
+    .bind(owner(organization_id));
+    all(&database.fetch(statement).await?, read)
 }
 
 /// One row that `organization_id` sees: its own, or a system default.
@@ -37,8 +81,10 @@ pub async fn get(
     organization_id: OrganizationId,
     id: ModelConfigurationId,
 ) -> Result<Option<ModelConfiguration>, StoreError> {
-    let _ = (database, organization_id, id);
-    unimplemented!()
+    let statement = sqlx::query(VISIBLE)
+        .bind(id.to_string())
+        .bind(organization_id.to_string());
+    at_most_one(database.fetch(statement).await?, read)
 }
 
 /// The same inside a transaction, locked against other writers until it ends.
@@ -47,9 +93,24 @@ pub async fn get_for_update(
     organization_id: OrganizationId,
     id: ModelConfigurationId,
 ) -> Result<Option<ModelConfiguration>, StoreError> {
-    let _ = (transaction, organization_id, id);
-    unimplemented!()
+    let statement = sqlx::query(match transaction.engine() {
+        Engine::Sqlite => VISIBLE,
+        Engine::Postgres => VISIBLE_LOCKED,
+    })
+    .bind(id.to_string())
+    .bind(organization_id.to_string());
+    at_most_one(transaction.fetch(statement).await?, read)
 }
+
+const VISIBLE: &str =
+    "SELECT id, organization_id, revision, settings, api_key_alias, created_at, updated_at
+     FROM model_configurations WHERE id = $1 AND COALESCE(organization_id, '') IN ('', $2)";
+
+/// SQLite knows no row locks, and needs none: its writer is alone.
+const VISIBLE_LOCKED: &str =
+    "SELECT id, organization_id, revision, settings, api_key_alias, created_at, updated_at
+     FROM model_configurations WHERE id = $1 AND COALESCE(organization_id, '') IN ('', $2)
+     FOR UPDATE";
 
 /// Inserts a row and its first revision.
 ///
@@ -59,30 +120,99 @@ pub async fn insert(
     transaction: &mut WriteTransaction,
     row: &ModelConfiguration,
 ) -> Result<(), StoreError> {
-    let _ = (transaction, row);
-    unimplemented!()
+    let statement = sqlx::query(
+        "INSERT INTO model_configurations
+             (id, organization_id, name, is_archived, revision, settings, api_key_alias,
+              created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(row.id.to_string())
+    .bind(optional_text(row.organization_id))
+    .bind(row.settings.name.as_str())
+    .bind(i64::from(row.settings.is_archived))
+    .bind(row.revision)
+    .bind(json(&row.settings)?)
+    .bind(optional_text(row.api_key_alias.as_ref()))
+    .bind(row.created_at.as_microsecond())
+    .bind(row.updated_at.as_microsecond());
+    let inserted = transaction.execute(statement).await;
+    inserted.map_err(|error| error.or_conflict("name"))?;
+    add_revision(transaction, row).await
 }
 
-/// Replaces a row and adds the revision `row.revision`.
+/// Replaces a row and adds the revision `row.revision`, which follows the stored one.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when an unarchived row of the same owner has the name.
+/// [`StoreError::Conflict`] when an unarchived row of the same owner has the name;
+/// [`StoreError::Busy`] when the stored revision is another than the one before.
 pub async fn update(
     transaction: &mut WriteTransaction,
     row: &ModelConfiguration,
 ) -> Result<(), StoreError> {
-    let _ = (transaction, row);
-    unimplemented!()
+    let statement = sqlx::query(
+        "UPDATE model_configurations
+         SET name = $3, is_archived = $4, revision = $5, settings = $6, api_key_alias = $7,
+             updated_at = $8
+         WHERE id = $1 AND COALESCE(organization_id, '') = $2 AND revision = $5 - 1",
+    )
+    .bind(row.id.to_string())
+    .bind(owner(row.organization_id))
+    .bind(row.settings.name.as_str())
+    .bind(i64::from(row.settings.is_archived))
+    .bind(row.revision)
+    .bind(json(&row.settings)?)
+    .bind(optional_text(row.api_key_alias.as_ref()))
+    .bind(row.updated_at.as_microsecond());
+    let updated = transaction.execute(statement).await;
+    if updated.map_err(|error| error.or_conflict("name"))? == 0 {
+        return Err(StoreError::Busy);
+    }
+    add_revision(transaction, row).await
 }
 
-/// Deletes a row and its revisions.
+async fn add_revision(
+    transaction: &mut WriteTransaction,
+    row: &ModelConfiguration,
+) -> Result<(), StoreError> {
+    let statement = sqlx::query(
+        "INSERT INTO model_configuration_revisions
+             (model_configuration_id, number, settings, api_key_alias, created_at)
+         VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(row.id.to_string())
+    .bind(row.revision)
+    .bind(json(&row.settings)?)
+    .bind(optional_text(row.api_key_alias.as_ref()))
+    .bind(row.updated_at.as_microsecond());
+    transaction.execute(statement).await?;
+    transaction.note(Change::to(row.organization_id));
+    Ok(())
+}
+
+/// Deletes a row and its revisions, if `organization_id` (or, with none, the installation)
+/// owns it.
 pub async fn delete(
     transaction: &mut WriteTransaction,
     organization_id: Option<OrganizationId>,
     id: ModelConfigurationId,
 ) -> Result<(), StoreError> {
-    let _ = (transaction, organization_id, id);
-    unimplemented!()
+    let revisions = sqlx::query(
+        "DELETE FROM model_configuration_revisions WHERE model_configuration_id IN
+             (SELECT id FROM model_configurations
+              WHERE id = $1 AND COALESCE(organization_id, '') = $2)",
+    )
+    .bind(id.to_string())
+    .bind(owner(organization_id));
+    transaction.execute(revisions).await?;
+    let row = sqlx::query(
+        "DELETE FROM model_configurations
+         WHERE id = $1 AND COALESCE(organization_id, '') = $2",
+    )
+    .bind(id.to_string())
+    .bind(owner(organization_id));
+    transaction.execute(row).await?;
+    transaction.note(Change::to(organization_id));
+    Ok(())
 }
 
 /// The revisions of a row that `organization_id` sees, newest first; at most `limit`
@@ -94,8 +224,18 @@ pub async fn revisions(
     before: Option<i64>,
     limit: u32,
 ) -> Result<Vec<ModelConfigurationRevision>, StoreError> {
-    let _ = (database, organization_id, id, before, limit);
-    unimplemented!()
+    let statement = sqlx::query(
+        "SELECT r.model_configuration_id, r.number, r.settings, r.api_key_alias, r.created_at
+         FROM model_configuration_revisions r
+         JOIN model_configurations m ON m.id = r.model_configuration_id
+         WHERE m.id = $1 AND COALESCE(m.organization_id, '') IN ('', $2) AND r.number < $3
+         ORDER BY r.number DESC LIMIT $4",
+    )
+    .bind(id.to_string())
+    .bind(organization_id.to_string())
+    .bind(before.unwrap_or(i64::MAX))
+    .bind(i64::from(limit));
+    all(&database.fetch(statement).await?, read_revision)
 }
 
 /// One revision of a row that `organization_id` sees.
@@ -105,6 +245,36 @@ pub async fn revision(
     id: ModelConfigurationId,
     number: i64,
 ) -> Result<Option<ModelConfigurationRevision>, StoreError> {
-    let _ = (database, organization_id, id, number);
-    unimplemented!()
+    let statement = sqlx::query(
+        "SELECT r.model_configuration_id, r.number, r.settings, r.api_key_alias, r.created_at
+         FROM model_configuration_revisions r
+         JOIN model_configurations m ON m.id = r.model_configuration_id
+         WHERE m.id = $1 AND COALESCE(m.organization_id, '') IN ('', $2) AND r.number = $3",
+    )
+    .bind(id.to_string())
+    .bind(organization_id.to_string())
+    .bind(number);
+    at_most_one(database.fetch(statement).await?, read_revision)
+}
+
+fn read(row: &AnyRow) -> Result<ModelConfiguration, StoreError> {
+    Ok(ModelConfiguration {
+        id: row.parsed("id")?,
+        organization_id: row.parsed_optional("organization_id")?,
+        revision: row.value("revision")?,
+        settings: row.document("settings")?,
+        api_key_alias: row.parsed_optional("api_key_alias")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+fn read_revision(row: &AnyRow) -> Result<ModelConfigurationRevision, StoreError> {
+    Ok(ModelConfigurationRevision {
+        model_configuration_id: row.parsed("model_configuration_id")?,
+        number: row.value("number")?,
+        settings: row.document("settings")?,
+        api_key_alias: row.parsed_optional("api_key_alias")?,
+        created_at: row.time("created_at")?,
+    })
 }

@@ -1,0 +1,124 @@
+-- Everything that Quartermaster keeps. The twin for PostgreSQL lies beside this folder.
+-- Identifiers and JSON are text, times are microseconds since 1970, flags are 0 or 1.
+-- Where organization_id is null, the row belongs to the installation itself.
+
+CREATE TABLE organizations (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE api_keys (
+    id TEXT NOT NULL PRIMARY KEY,
+    organization_id TEXT NOT NULL REFERENCES organizations (id),
+    digest BLOB NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT;
+
+CREATE INDEX api_keys_by_organization ON api_keys (organization_id, created_at);
+
+-- settings is the document that a revision keeps too; name and is_archived repeat two
+-- of its members for the index below.
+CREATE TABLE model_configurations (
+    id TEXT NOT NULL PRIMARY KEY,
+    organization_id TEXT REFERENCES organizations (id),
+    name TEXT NOT NULL,
+    is_archived INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    settings TEXT NOT NULL,
+    api_key_alias TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX model_configurations_unarchived_name
+    ON model_configurations (COALESCE(organization_id, ''), name) WHERE is_archived = 0;
+
+CREATE INDEX model_configurations_by_owner
+    ON model_configurations (COALESCE(organization_id, ''), created_at);
+
+CREATE TABLE model_configuration_revisions (
+    model_configuration_id TEXT NOT NULL REFERENCES model_configurations (id),
+    number INTEGER NOT NULL,
+    settings TEXT NOT NULL,
+    api_key_alias TEXT,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (model_configuration_id, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sealed_secrets (
+    alias TEXT NOT NULL PRIMARY KEY,
+    version INTEGER NOT NULL,
+    organization_id TEXT,
+    sealed BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX sealed_secrets_by_owner ON sealed_secrets (COALESCE(organization_id, ''));
+
+CREATE TABLE organization_keys (
+    organization_id TEXT,
+    root_key_id TEXT NOT NULL,
+    wrapped BLOB NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX organization_keys_owner ON organization_keys (COALESCE(organization_id, ''));
+CREATE INDEX organization_keys_by_root_key ON organization_keys (root_key_id);
+
+CREATE TABLE root_key_canaries (
+    root_key_id TEXT NOT NULL PRIMARY KEY,
+    sealed BLOB NOT NULL
+) STRICT;
+
+-- Aliases whose secrets must be destroyed.
+CREATE TABLE secret_destructions (
+    alias TEXT NOT NULL PRIMARY KEY,
+    due_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX secret_destructions_by_due_at ON secret_destructions (due_at);
+
+CREATE TABLE idempotency_claims (
+    organization_id TEXT NOT NULL,
+    key_hash BLOB NOT NULL,
+    fingerprint BLOB NOT NULL,
+    hash_key_id TEXT NOT NULL,
+    claimed_at INTEGER NOT NULL,
+    status INTEGER,
+    headers TEXT,
+    body BLOB,
+    is_sealed INTEGER,
+    PRIMARY KEY (organization_id, key_hash)
+) STRICT;
+
+CREATE INDEX idempotency_claims_by_time ON idempotency_claims (claimed_at);
+
+CREATE TABLE audit_events (
+    id TEXT NOT NULL PRIMARY KEY,
+    organization_id TEXT,
+    occurred_at INTEGER NOT NULL,
+    actor_type TEXT NOT NULL,
+    actor_id TEXT,
+    action TEXT NOT NULL,
+    resource_id TEXT NOT NULL,
+    document_before TEXT,
+    document_after TEXT,
+    request_id TEXT
+) STRICT;
+
+CREATE INDEX audit_events_by_owner ON audit_events (COALESCE(organization_id, ''), id);
+
+-- The change feed. The one row of change_counter is the number of the last commit that
+-- changed something; whoever holds its lock is the only one who may take the next.
+CREATE TABLE change_counter (revision INTEGER NOT NULL) STRICT;
+
+INSERT INTO change_counter (revision) VALUES (0);
+
+CREATE TABLE changes (
+    revision INTEGER NOT NULL,
+    organization_id TEXT
+) STRICT;
+
+CREATE INDEX changes_by_revision ON changes (revision);
