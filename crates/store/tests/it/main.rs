@@ -1,0 +1,19 @@
+//! One contract, two engines: every test of these modules runs on SQLite and on
+//! PostgreSQL, except where a module says which it is about.
+
+#[macro_use]
+mod support;
+
+mod api_keys;
+mod audit;
+mod changes;
+mod feed;
+mod idempotency;
+mod migrations;
+mod model;
+mod model_configurations;
+mod organizations;
+mod outages;
+mod outbox;
+mod sealed;
+mod transactions;

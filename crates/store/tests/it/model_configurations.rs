@@ -1,0 +1,234 @@
+//! Model configurations and revisions.
+
+use domain::id::OrganizationId;
+use domain::model_configuration::{ModelConfiguration, ModelSettings};
+use serde_json::{Map, Value};
+use store::{Database, StoreError, model_configurations as configurations};
+
+use crate::support::{add_organization, alias, commit, configuration, time};
+
+async fn insert(database: &Database, row: &ModelConfiguration) -> Result<(), StoreError> {
+    commit(database, async |transaction| {
+        configurations::insert(transaction, row).await
+    })
+    .await
+}
+
+async fn update(database: &Database, row: &ModelConfiguration) -> Result<(), StoreError> {
+    commit(database, async |transaction| {
+        configurations::update(transaction, row).await
+    })
+    .await
+}
+
+async fn names(database: &Database, organization_id: OrganizationId) -> Vec<String> {
+    let rows = configurations::list(database, organization_id)
+        .await
+        .unwrap();
+    rows.into_iter().map(|row| row.settings.name).collect()
+}
+
+/// Every member set, with the numbers and texts that storage likes to bend.
+fn rich_settings(name: &str) -> ModelSettings {
+    let params: Map<String, Value> = serde_json::from_str(
+        r#"{"z":1,"a":{"y":1.0,"b":[0.1,1e-7,-0.0,5e-324,1.7976931348623157e308]},
+            "int":9223372036854775807,"uint":18446744073709551615,"neg":-9223372036854775808,
+            "third":0.3333333333333333,"text":"NUL \u0000, é, \ud83d\ude00","null":null,"":{}}"#,
+    )
+    .unwrap();
+    ModelSettings {
+        name: name.to_owned(),
+        description: Some("what it is for\n\"quoted\"".to_owned()),
+        provider: "anthropic".to_owned(),
+        model: "claude".to_owned(),
+        temperature: Some(0.1 + 0.2),
+        max_tokens: Some(i64::MAX),
+        timeout_seconds: Some(1e-9),
+        max_retries: Some(0),
+        additional_params: Some(params),
+        agent_harness_version_string: Some("v1".to_owned()),
+        is_computer_use_model: true,
+        is_archived: false,
+    }
+}
+
+on_both_engines! {
+    async fn a_row_comes_back_as_it_went_in(fixture) {
+        let database = &fixture.database;
+        let owner = add_organization(database, 1).await;
+        let plain = configuration(1, Some(owner), "plain");
+        let mut rich = configuration(2, Some(owner), "rich");
+        rich.settings = rich_settings("rich");
+        rich.api_key_alias = Some(alias(1));
+        // Null and not null in turns, on the same prepared statement.
+        for row in [&plain, &rich] {
+            insert(database, row).await.unwrap();
+        }
+        let listed = configurations::list(database, owner).await.unwrap();
+        assert_eq!(listed, [plain, rich.clone()]);
+
+        let found = configurations::get(database, owner, rich.id).await.unwrap().unwrap();
+        let text = |row: &ModelConfiguration| serde_json::to_string(&row.settings).unwrap();
+        assert_eq!(text(&found), text(&rich), "the order of members and the digits of numbers");
+    }
+
+    async fn a_name_is_unique_among_the_unarchived_rows_of_one_owner(fixture) {
+        let database = &fixture.database;
+        let owner = add_organization(database, 1).await;
+        let other = add_organization(database, 2).await;
+        insert(database, &configuration(1, Some(owner), "a")).await.unwrap();
+        let outcome = insert(database, &configuration(2, Some(owner), "a")).await;
+        assert!(matches!(outcome, Err(StoreError::Conflict("name"))), "{outcome:?}");
+
+        insert(database, &configuration(3, Some(other), "a")).await.unwrap();
+        insert(database, &configuration(4, None, "a")).await.unwrap();
+        let outcome = insert(database, &configuration(5, None, "a")).await;
+        assert!(matches!(outcome, Err(StoreError::Conflict("name"))), "{outcome:?}");
+
+        let mut archived = configuration(6, Some(owner), "a");
+        archived.settings.is_archived = true;
+        insert(database, &archived).await.unwrap();
+        archived.settings.is_archived = false;
+        archived.revision = 2;
+        let outcome = update(database, &archived).await;
+        assert!(matches!(outcome, Err(StoreError::Conflict("name"))), "{outcome:?}");
+
+        // Names differ by bytes: case and normal form count.
+        insert(database, &configuration(7, Some(owner), "A")).await.unwrap();
+        insert(database, &configuration(8, Some(owner), "\u{e9}")).await.unwrap();
+        insert(database, &configuration(9, Some(owner), "e\u{301}")).await.unwrap();
+    }
+
+    async fn an_organisation_sees_system_defaults_and_its_own(fixture) {
+        let database = &fixture.database;
+        let owner = add_organization(database, 1).await;
+        let other = add_organization(database, 2).await;
+        insert(database, &configuration(1, Some(owner), "old")).await.unwrap();
+        insert(database, &configuration(3, Some(owner), "new")).await.unwrap();
+        insert(database, &configuration(4, Some(other), "theirs")).await.unwrap();
+        insert(database, &configuration(2, None, "default")).await.unwrap();
+        assert_eq!(names(database, owner).await, ["default", "old", "new"]);
+        assert_eq!(names(database, other).await, ["default", "theirs"]);
+
+        let theirs = configuration(4, Some(other), "theirs");
+        assert_eq!(configurations::get(database, owner, theirs.id).await.unwrap(), None);
+        let default = configuration(2, None, "default");
+        let found = configurations::get(database, owner, default.id).await.unwrap();
+        assert_eq!(found, Some(default.clone()));
+        let locked = commit(database, async |transaction| {
+            let theirs = configurations::get_for_update(transaction, owner, theirs.id).await?;
+            assert_eq!(theirs, None);
+            configurations::get_for_update(transaction, owner, default.id).await
+        })
+        .await;
+        assert_eq!(locked.unwrap(), Some(default.clone()));
+
+        let owned = configurations::list_owned(database, None).await.unwrap();
+        assert_eq!(owned, [default]);
+        let owned = configurations::list_owned(database, Some(other)).await.unwrap();
+        assert_eq!(owned, [theirs]);
+        assert_eq!(configurations::list_everything(database).await.unwrap().len(), 4);
+        let first = configurations::page_of_everything(database, None, 3).await.unwrap();
+        let last = first.last().map(|row| row.id);
+        let second = configurations::page_of_everything(database, last, 3).await.unwrap();
+        assert_eq!((first.len(), second.len()), (3, 1));
+    }
+
+    async fn every_change_is_a_revision(fixture) {
+        let database = &fixture.database;
+        let owner = add_organization(database, 1).await;
+        let other = add_organization(database, 2).await;
+        let first = configuration(1, Some(owner), "one");
+        insert(database, &first).await.unwrap();
+        let mut second = first.clone();
+        second.revision = 2;
+        second.settings = rich_settings("two");
+        second.api_key_alias = Some(alias(1));
+        second.updated_at = time(60);
+        update(database, &second).await.unwrap();
+        let found = configurations::get(database, owner, first.id).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&second));
+
+        let stale = update(database, &second).await;
+        assert!(matches!(stale, Err(StoreError::Busy)), "{stale:?}");
+        let mut foreign = second.clone();
+        foreign.organization_id = Some(other);
+        foreign.revision = 3;
+        let outcome = update(database, &foreign).await;
+        assert!(matches!(outcome, Err(StoreError::Busy)), "{outcome:?}");
+
+        let id = first.id;
+        let revisions = configurations::revisions(database, owner, id, None, 10).await.unwrap();
+        let numbers: Vec<i64> = revisions.iter().map(|revision| revision.number).collect();
+        assert_eq!(numbers, [2, 1]);
+        assert_eq!(revisions[0].settings, second.settings);
+        assert_eq!(revisions[0].api_key_alias, second.api_key_alias);
+        assert_eq!(revisions[0].created_at, second.updated_at);
+        assert_eq!(revisions[1].settings, first.settings);
+        let page = configurations::revisions(database, owner, id, Some(2), 10).await.unwrap();
+        assert_eq!(page, revisions[1..]);
+        let page = configurations::revisions(database, owner, id, None, 1).await.unwrap();
+        assert_eq!(page, revisions[..1]);
+        let one = configurations::revision(database, owner, id, 1).await.unwrap();
+        assert_eq!(one.as_ref(), Some(&revisions[1]));
+
+        let hidden = configurations::revisions(database, other, id, None, 10).await.unwrap();
+        assert!(hidden.is_empty());
+        assert_eq!(configurations::revision(database, other, id, 1).await.unwrap(), None);
+    }
+
+    async fn only_the_owner_deletes_and_revisions_go_too(fixture) {
+        let database = &fixture.database;
+        let owner = add_organization(database, 1).await;
+        let other = add_organization(database, 2).await;
+        let row = configuration(1, Some(owner), "one");
+        insert(database, &row).await.unwrap();
+        for stranger in [Some(other), None] {
+            commit(database, async |transaction| {
+                configurations::delete(transaction, stranger, row.id).await
+            })
+            .await
+            .unwrap();
+            let found = configurations::get(database, owner, row.id).await.unwrap();
+            assert_eq!(found.as_ref(), Some(&row));
+            let kept = configurations::revision(database, owner, row.id, 1).await.unwrap();
+            assert!(kept.is_some());
+        }
+        commit(database, async |transaction| {
+            configurations::delete(transaction, Some(owner), row.id).await
+        })
+        .await
+        .unwrap();
+        assert_eq!(configurations::get(database, owner, row.id).await.unwrap(), None);
+        // The same id can come again, so no revision was left behind.
+        insert(database, &row).await.unwrap();
+    }
+
+    async fn of_two_who_update_at_once_each_sees_the_other(fixture) {
+        let database = &fixture.database;
+        let owner = add_organization(database, 1).await;
+        let row = configuration(1, Some(owner), "one");
+        insert(database, &row).await.unwrap();
+        let raise = async || {
+            commit(database, async |transaction| {
+                let row = configurations::get_for_update(transaction, owner, row.id).await?;
+                let mut row = row.unwrap();
+                row.revision += 1;
+                configurations::update(transaction, &row).await
+            })
+            .await
+            .unwrap();
+        };
+        for _ in 0..5 {
+            tokio::join!(raise(), raise(), raise(), raise());
+        }
+        let found = configurations::get(database, owner, row.id).await.unwrap().unwrap();
+        assert_eq!(found.revision, 21);
+    }
+
+    async fn a_row_needs_an_organisation_that_exists(fixture) {
+        let ghost = OrganizationId(uuid::Uuid::from_u128(99));
+        let outcome = insert(&fixture.database, &configuration(1, Some(ghost), "a")).await;
+        assert!(matches!(outcome, Err(StoreError::Database(_))), "{outcome:?}");
+    }
+}
