@@ -1,6 +1,13 @@
 //! One contract, two engines: every test of these modules runs on SQLite and on
 //! PostgreSQL, except where a module says which it is about.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
+
 #[macro_use]
 mod support;
 

@@ -44,7 +44,7 @@ on_both_engines! {
             insert(database, row).await.unwrap();
             assert_eq!(sealed::secret(database, &row.alias).await.unwrap().as_ref(), Some(row));
             let owned = sealed::secrets_of(database, row.organization_id).await.unwrap();
-            assert_eq!(owned, [row.clone()]);
+            assert_eq!(owned, std::slice::from_ref(row));
         }
         let twice = insert(database, &rows[0]).await;
         assert!(matches!(twice, Err(StoreError::Conflict("alias"))), "{twice:?}");
@@ -97,7 +97,7 @@ on_both_engines! {
         sealed::insert_organization_key(database, &old).await.unwrap();
         sealed::insert_organization_key(database, &key(None, "root-2", 1)).await.unwrap();
         let left = sealed::organization_keys_not_under(database, "root-2", 10).await.unwrap();
-        assert_eq!(left, [old.clone()]);
+        assert_eq!(left, std::slice::from_ref(&old));
 
         let new = key(Some(OWNER), "root-2", 2);
         assert!(sealed::replace_organization_key(database, &old, &new).await.unwrap());

@@ -61,7 +61,6 @@ pub(crate) fn options(url: String) -> DatabaseOptions {
 macro_rules! on_both_engines {
     ($($(#[$attribute:meta])* async fn $name:ident($fixture:ident) $body:block)+) => {$(
         mod $name {
-            #[allow(unused_imports, reason = "not every body needs its module's imports")]
             use super::*;
 
             async fn body($fixture: &crate::support::Fixture) $body
