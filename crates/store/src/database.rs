@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyPool, ConnectOptions as _, Connection as _};
@@ -86,10 +87,18 @@ impl Database {
         WriteTransaction::begin(self).await
     }
 
-    /// Reads all rows of one statement.
+    /// Reads all rows of one statement. The limit holds for each row and not for all, so
+    /// that a long list is no outage.
     pub(crate) async fn fetch(&self, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {
-        let rows = timeout(self.0.timeout, statement.fetch_all(&self.0.pool));
-        Ok(rows.await.map_err(|_| no_answer())??)
+        let mut stream = statement.fetch(&self.0.pool);
+        let mut rows = Vec::new();
+        loop {
+            let row = timeout(self.0.timeout, stream.try_next()).await;
+            match row.map_err(|_| no_answer())?? {
+                Some(row) => rows.push(row),
+                None => return Ok(rows),
+            }
+        }
     }
 
     /// Runs one statement in a transaction of its own; returns how many rows it touched.
