@@ -86,6 +86,7 @@ pub struct Feed<'p> {
     bytes: &'p [u8],
     position: usize,
     boundary: usize,
+    event_start: usize,
     /// The event's only data line, where it lies whole in `bytes`: then it is never copied.
     data: Option<Range<usize>>,
     is_dispatched: bool,
@@ -132,6 +133,7 @@ impl Parser {
             bytes,
             position: 0,
             boundary: 0,
+            event_start: 0,
             data: None,
             is_dispatched: false,
         }
@@ -220,8 +222,9 @@ impl Feed<'_> {
                 self.take(line)?;
                 continue;
             }
-            self.boundary = self.position;
+            let event_start = std::mem::replace(&mut self.boundary, self.position);
             if self.data.is_some() || self.parser.has_data {
+                self.event_start = event_start;
                 return self.dispatch().map(Some);
             }
             self.parser.begin_event();
@@ -237,10 +240,19 @@ impl Feed<'_> {
         self.boundary
     }
 
+    /// Where in the piece the last event begins; 0 where an earlier piece holds its beginning.
+    #[must_use]
+    pub const fn event_start(&self) -> usize {
+        self.event_start
+    }
+
     fn next_line(&mut self) -> Result<Option<Line>, SseError> {
         if self.parser.skips_line_feed && self.position < self.bytes.len() {
             self.parser.skips_line_feed = false;
             self.position += usize::from(self.bytes[self.position] == b'\n');
+            if self.parser.is_between_events() {
+                self.boundary = self.position;
+            }
         }
         let start = self.position;
         let rest = &self.bytes[start..];
@@ -424,8 +436,10 @@ mod tests {
         // The line feed after the second carriage return need not have come.
         let mut parser = Parser::new();
         assert!(parser.feed(b"data: a\r\n\r").next().unwrap().is_some());
+        assert_eq!(parser.feed(b"").next(), Ok(None));
         let mut feed = parser.feed(b"\ndata: b\n\n");
         assert_eq!(feed.next().unwrap().unwrap().data, "b");
+        assert_eq!(feed.event_start(), 1);
     }
 
     #[test]
@@ -434,7 +448,7 @@ mod tests {
         let piece = b": ping\n\ndata: a\n\n: pong\n\nda";
         let mut feed = parser.feed(piece);
         assert_eq!(feed.next().unwrap().unwrap().data, "a");
-        assert_eq!(feed.boundary(), 17);
+        assert_eq!((feed.event_start(), feed.boundary()), (8, 17));
         assert_eq!(feed.next(), Ok(None));
         assert_eq!(feed.boundary(), piece.len() - 2);
         assert!(!parser.is_between_events());

@@ -34,7 +34,7 @@ struct Scanned {
     model: Option<String>,
     models: Option<Vec<String>>,
     is_stream: bool,
-    has_computer_use_tool: bool,
+    tool_types: BTreeSet<String>,
 }
 
 /// One member of the body's object.
@@ -54,8 +54,8 @@ impl Envelope {
     /// # Errors
     /// When it is not; when `model`, `models` or `stream` have the wrong type.
     pub fn scan(dialect: WireFormat, body: Bytes) -> Result<Self, InvalidCall> {
-        let (mut members, has_computer_use_tool) =
-            walk(dialect, &body).map_err(|broken| invalid_json(&body, broken))?;
+        let (mut members, tool_types) =
+            walk(&body).map_err(|broken| invalid_json(&body, broken))?;
         drop_shadowed(&mut members, &body);
         let mut scanned = Scanned {
             dialect,
@@ -63,7 +63,7 @@ impl Envelope {
             model: None,
             models: None,
             is_stream: false,
-            has_computer_use_tool,
+            tool_types,
         };
         scanned.model = scanned.read(&body, "model", "a string")?;
         scanned.models = scanned.read(&body, "models", "a list of strings")?;
@@ -120,11 +120,19 @@ impl Envelope {
         }
     }
 
+    /// The different `type`s of the tools in `tools`.
+    pub fn tool_types(&self) -> impl Iterator<Item = &str> {
+        self.scanned.tool_types.iter().map(String::as_str)
+    }
+
     /// Whether `tools` holds a vendor's computer-use tool. OpenAI's chat completions
     /// know none; Anthropic's are those of a type `computer_…` or `browser_…`.
     #[must_use]
     pub fn has_computer_use_tool(&self) -> bool {
-        self.scanned.has_computer_use_tool
+        self.dialect() == WireFormat::AnthropicMessages
+            && self
+                .tool_types()
+                .any(|kind| kind.starts_with("computer_") || kind.starts_with("browser_"))
     }
 
     /// The value of a top-level member, as the client wrote it: valid JSON without
@@ -194,12 +202,11 @@ fn unescaped<'b>(body: &'b [u8], text: &Text) -> Cow<'b, [u8]> {
     Cow::Borrowed(inside)
 }
 
-/// Checks the whole body and finds its members, and whether the last `tools` among
-/// them holds a computer-use tool.
-fn walk(dialect: WireFormat, body: &[u8]) -> Result<(Vec<Member>, bool), Broken> {
+/// Checks the whole body and finds its members, and the types of the last `tools`.
+fn walk(body: &[u8]) -> Result<(Vec<Member>, BTreeSet<String>), Broken> {
     let mut cursor = Cursor::new(body);
     let mut members = Vec::with_capacity(16);
-    let mut has_computer_use_tool = false;
+    let mut tool_types = BTreeSet::new();
     if cursor.peek() != Some(b'{') {
         return Err(cursor.broken("expected an object"));
     }
@@ -208,8 +215,8 @@ fn walk(dialect: WireFormat, body: &[u8]) -> Result<(Vec<Member>, bool), Broken>
         let name = cursor.key()?;
         cursor.peek();
         let value_start = cursor.position();
-        if dialect == WireFormat::AnthropicMessages && *unescaped(body, &name) == *b"tools" {
-            has_computer_use_tool = walk_tools(&mut cursor, body)?;
+        if *unescaped(body, &name) == *b"tools" {
+            tool_types = walk_tools(&mut cursor, body)?;
         } else {
             cursor.skip_value()?;
         }
@@ -226,6 +233,11 @@ fn walk(dialect: WireFormat, body: &[u8]) -> Result<(Vec<Member>, bool), Broken>
     if cursor.peek().is_some() {
         return Err(cursor.broken("expected nothing after the object"));
     }
+    check_utf8(body)?;
+    Ok((members, tool_types))
+}
+
+fn check_utf8(body: &[u8]) -> Result<(), Broken> {
     // Nearly every body is ASCII, which is five times faster to see.
     if !body.is_ascii()
         && let Err(error) = std::str::from_utf8(body)
@@ -235,46 +247,51 @@ fn walk(dialect: WireFormat, body: &[u8]) -> Result<(Vec<Member>, bool), Broken>
             reason: "a string is not UTF-8",
         });
     }
-    Ok((members, has_computer_use_tool))
+    Ok(())
 }
 
-/// Steps over Anthropic's `tools`; whether one of them is for computer use.
-fn walk_tools(cursor: &mut Cursor<'_>, body: &[u8]) -> Result<bool, Broken> {
+/// Steps over `tools`; the types of those that are objects.
+fn walk_tools(cursor: &mut Cursor<'_>, body: &[u8]) -> Result<BTreeSet<String>, Broken> {
+    let mut types = BTreeSet::new();
     if cursor.peek() != Some(b'[') {
         cursor.skip_value()?;
-        return Ok(false);
+        return Ok(types);
     }
-    let mut is_found = false;
     let mut has_next = cursor.open_array()?;
     while has_next {
-        is_found |= walk_tool(cursor, body)?;
+        if let Some(kind) = walk_tool(cursor, body)?
+            && let Ok(kind) = std::str::from_utf8(&kind)
+            && !types.contains(kind)
+        {
+            types.insert(kind.to_owned());
+        }
         has_next = cursor.next_item()?;
     }
-    Ok(is_found)
+    Ok(types)
 }
 
-/// Steps over one tool; whether its last `type` is one of computer use.
-fn walk_tool(cursor: &mut Cursor<'_>, body: &[u8]) -> Result<bool, Broken> {
+/// Steps over one tool; its last `type`.
+fn walk_tool<'b>(cursor: &mut Cursor<'_>, body: &'b [u8]) -> Result<Option<Cow<'b, [u8]>>, Broken> {
     if cursor.peek() != Some(b'{') {
         cursor.skip_value()?;
-        return Ok(false);
+        return Ok(None);
     }
-    let mut is_computer_use = false;
+    let mut kind = None;
     let mut has_next = cursor.open_object()?;
     while has_next {
         let name = cursor.key()?;
         let is_type = *unescaped(body, &name) == *b"type";
         if is_type && cursor.peek() == Some(b'"') {
-            let kind = cursor.string()?;
-            let kind = unescaped(body, &kind);
-            is_computer_use = kind.starts_with(b"computer_") || kind.starts_with(b"browser_");
+            kind = Some(unescaped(body, &cursor.string()?));
         } else {
-            is_computer_use &= !is_type;
+            if is_type {
+                kind = None;
+            }
             cursor.skip_value()?;
         }
         has_next = cursor.next_item()?;
     }
-    Ok(is_computer_use)
+    Ok(kind)
 }
 
 /// Keeps the last of the members that have the same name, as parsers do.
@@ -373,6 +390,13 @@ mod tests {
         assert!(!has(
             r#"{"tools":"computer_","messages":[{"type":"computer_20250124"}]}"#
         ));
+    }
+
+    #[test]
+    fn tool_types_are_listed_once() {
+        let tools = r#"{"tools":[{"type":"function"},{"type":"a"},{"x":1},{"type":"function"}]}"#;
+        let envelope = scan(tools).unwrap();
+        assert_eq!(envelope.tool_types().collect::<Vec<_>>(), ["a", "function"]);
     }
 
     #[test]

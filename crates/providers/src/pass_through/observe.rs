@@ -1,5 +1,7 @@
 //! Watching a passed-through stream.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::envelope::Envelope;
@@ -146,16 +148,19 @@ impl StreamObserver {
         while let Some(event) = feed.next()? {
             match self.progress.take(&event)? {
                 Verdict::LetThrough => self.outlet.let_through(feed.boundary()),
-                Verdict::LeaveOut => self.outlet.leave_out(piece, feed.boundary(), forward),
+                Verdict::LeaveOut => {
+                    let event = feed.event_start()..feed.boundary();
+                    self.outlet.leave_out(piece, event, forward);
+                }
                 Verdict::Failed(error) => return Ok(Some(error)),
             }
         }
         let boundary = feed.boundary();
-        if self.parser.is_between_events() {
-            self.outlet.let_through(piece.len());
+        self.outlet.let_through(if self.parser.is_between_events() {
+            piece.len()
         } else {
-            self.outlet.let_through(boundary);
-        }
+            boundary
+        });
         Ok(None)
     }
 }
@@ -191,17 +196,16 @@ impl Outlet {
         self.end = end;
     }
 
-    /// The event that ends at `end` stays behind, unless its beginning is gone already.
-    fn leave_out(&mut self, piece: &Bytes, end: usize, forward: &mut Vec<Bytes>) {
-        if self.is_under_way && self.end == 0 {
-            return self.let_through(end);
+    /// The event stays behind, unless its beginning is gone already.
+    fn leave_out(&mut self, piece: &Bytes, event: Range<usize>, forward: &mut Vec<Bytes>) {
+        if self.is_under_way && event.start == 0 {
+            return self.let_through(event.end);
         }
-        if self.end > 0 {
-            self.release(piece, forward);
-        }
+        self.let_through(event.start);
+        self.release(piece, forward);
         self.held.clear();
         self.held_bytes = 0;
-        (self.start, self.end) = (end, end);
+        (self.start, self.end) = (event.end, event.end);
     }
 
     /// Appends what may go: the beginning that was held, and the piece as far as it may.

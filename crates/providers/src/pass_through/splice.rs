@@ -13,9 +13,10 @@ use crate::target::{HttpRequest, Patch, Patches, Target};
 
 /// Makes the provider's request by splicing, where target and call allow it.
 ///
-/// None where the formats differ, where the target's rules would change messages, and
-/// where the answer must be gathered from a stream that the client did not ask for: then
-/// the call must go through [`crate::protocol::encode`]. Whatever this returns equals
+/// None where the formats differ, where the target's rules would change messages, where
+/// tools must be judged one by one, and where the answer must be gathered from a stream
+/// that the client did not ask for: then the call must go through
+/// [`crate::protocol::encode`]. Whatever this returns equals
 /// what `encode` would send, but for members that `encode` cannot name.
 #[must_use]
 pub fn splice(envelope: &Envelope, target: &Target) -> Option<Result<HttpRequest, InvalidCall>> {
@@ -39,11 +40,15 @@ pub fn splice(envelope: &Envelope, target: &Target) -> Option<Result<HttpRequest
 }
 
 fn is_spliceable(envelope: &Envelope, target: &Target) -> bool {
-    let speaks_its_format = match target.protocol {
-        Protocol::OpenaiChat => envelope.dialect() == WireFormat::OpenAiChat,
-        Protocol::AnthropicMessages => envelope.dialect() == WireFormat::AnthropicMessages,
+    let is_readable = match (target.protocol, envelope.dialect()) {
+        // Tools of other types are offered by some providers and refused by others.
+        (Protocol::OpenaiChat, WireFormat::OpenAiChat) => envelope
+            .tool_types()
+            .all(|kind| matches!(kind, "function" | "custom")),
+        (Protocol::AnthropicMessages, WireFormat::AnthropicMessages) => true,
+        _ => false,
     };
-    speaks_its_format
+    is_readable
         && !target.rewrites_messages()
         && target.wants_stream(envelope.stream()) == envelope.stream()
 }

@@ -1,0 +1,375 @@
+//! Scanning and splicing, with serde_json as the oracle.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use bytes::Bytes;
+use domain::model_configuration::ModelSettings;
+use proptest::prelude::*;
+use providers::chat::WireFormat;
+use providers::error::InvalidCall;
+use providers::pass_through::{Envelope, splice};
+use providers::target::{Patch, Target};
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+fn scan(body: &[u8]) -> Result<Envelope, InvalidCall> {
+    Envelope::scan(WireFormat::OpenAiChat, Bytes::copy_from_slice(body))
+}
+
+/// Whether serde_json takes the text for an object. It checks no UTF-8 in what it ignores.
+fn is_object(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_ok_and(|text| {
+        text.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+    })
+}
+
+/// JSON as a client may write it: names twice, any escape, white space anywhere.
+#[derive(Clone, Debug)]
+enum Json {
+    Literal(&'static str),
+    Text(String, bool),
+    List(Vec<Json>, &'static str),
+    Object(Vec<(String, bool, Json)>, &'static str),
+}
+
+impl Json {
+    fn write(&self, out: &mut String) {
+        match self {
+            Self::Literal(literal) => out.push_str(literal),
+            Self::Text(text, is_escaped) => write_text(text, *is_escaped, out),
+            Self::List(items, space) => {
+                out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    out.push_str(if index > 0 { "," } else { "" });
+                    out.push_str(space);
+                    item.write(out);
+                    out.push_str(space);
+                }
+                out.push(']');
+            }
+            Self::Object(members, space) => {
+                out.push('{');
+                for (index, (name, is_escaped, value)) in members.iter().enumerate() {
+                    out.push_str(if index > 0 { "," } else { "" });
+                    out.push_str(space);
+                    write_text(name, *is_escaped, out);
+                    out.push_str(space);
+                    out.push(':');
+                    out.push_str(space);
+                    value.write(out);
+                    out.push_str(space);
+                }
+                out.push('}');
+            }
+        }
+    }
+}
+
+/// Every character as `\u....`, or only those that must be escaped.
+fn write_text(text: &str, is_escaped: bool, out: &mut String) {
+    if !is_escaped {
+        out.push_str(&Value::from(text).to_string());
+        return;
+    }
+    out.push('"');
+    for unit in text.encode_utf16() {
+        let _ = write!(out, "\\u{unit:04x}");
+    }
+    out.push('"');
+}
+
+fn space() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["", "", " ", "\n\t", "\r\n  "])
+}
+
+fn name() -> impl Strategy<Value = String> {
+    let known = [
+        "model",
+        "models",
+        "stream",
+        "temperature",
+        "tools",
+        "type",
+        "messages",
+    ];
+    let known = prop::sample::select(known.to_vec()).prop_map(str::to_owned);
+    prop_oneof![known, "[a-c\"\\\\é\u{1F600}\n]{0,3}"]
+}
+
+fn json() -> impl Strategy<Value = Json> {
+    let literals = vec![
+        "0",
+        "-0.5e+3",
+        "12345678901234567890123",
+        "true",
+        "false",
+        "null",
+        "1E400",
+    ];
+    let text = prop_oneof![".{0,40}", "[ -~]{60,200}"];
+    let leaf = prop_oneof![
+        prop::sample::select(literals).prop_map(Json::Literal),
+        (text, any::<bool>()).prop_map(|(text, is_escaped)| Json::Text(text, is_escaped)),
+    ];
+    leaf.prop_recursive(4, 40, 6, |inner| {
+        let member = (name(), any::<bool>(), inner.clone());
+        prop_oneof![
+            (prop::collection::vec(inner, 0..6), space())
+                .prop_map(|(items, space)| Json::List(items, space)),
+            (prop::collection::vec(member, 0..6), space())
+                .prop_map(|(members, space)| Json::Object(members, space)),
+        ]
+    })
+}
+
+/// A body that is an object, whose `model`, `models` and `stream` have the right types.
+fn body() -> impl Strategy<Value = String> {
+    let typed = |name: &'static str, values: Vec<Json>| {
+        (any::<bool>(), prop::sample::select(values))
+            .prop_map(move |(is_escaped, value)| (name.to_owned(), is_escaped, value))
+    };
+    let text = |text: &str| Json::Text(text.to_owned(), text.len() % 2 == 0);
+    let models = Json::List(vec![text("one"), text("a\"\\é")], " ");
+    let other = (name(), any::<bool>(), json()).prop_filter("typed", |(name, ..)| {
+        !matches!(name.as_str(), "model" | "models" | "stream")
+    });
+    let member = prop_oneof![
+        typed(
+            "model",
+            vec![text("a\u{1F600}b"), text("c"), Json::Literal("null")]
+        ),
+        typed(
+            "models",
+            vec![models, Json::List(vec![], ""), Json::Literal("null")]
+        ),
+        typed(
+            "stream",
+            ["true", "false", "null"].map(Json::Literal).to_vec()
+        ),
+        other.boxed(),
+    ];
+    (prop::collection::vec(member, 0..10), space()).prop_map(|(members, space)| {
+        let mut out = space.to_owned();
+        Json::Object(members, space).write(&mut out);
+        out + space
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_scan_knows_what_a_parser_knows(body in body()) {
+        let envelope = scan(body.as_bytes()).unwrap();
+        let oracle = raw_members(&body);
+        let value = |name: &str| -> Option<Value> {
+            oracle.get(name).map(|raw| serde_json::from_str(raw.get()).unwrap())
+        };
+        prop_assert_eq!(envelope.model().map(Value::from), value("model").filter(|model| !model.is_null()));
+        let models = envelope.models().map(|models| json!(models));
+        prop_assert_eq!(models, value("models").filter(|models| !models.is_null()));
+        prop_assert_eq!(envelope.stream(), value("stream") == Some(true.into()));
+        for (name, raw) in &oracle {
+            prop_assert_eq!(envelope.member(name), Some(raw.get().as_bytes()));
+        }
+        prop_assert_eq!(envelope.member("no such member"), None);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_an_error(body in body()) {
+        let whole = body.trim_end().len();
+        for end in (0..whole).rev().take(400) {
+            let invalid = scan(&body.as_bytes()[..end]).unwrap_err();
+            prop_assert!(invalid.message.contains(" at line "), "{}", invalid.message);
+        }
+    }
+
+    #[test]
+    fn what_is_broken_is_broken_for_both(
+        body in body(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut body = body.into_bytes();
+        for (place, byte) in edits {
+            let place = place.index(body.len());
+            body[place] = byte;
+        }
+        match scan(&body) {
+            Ok(_) => prop_assert!(is_object(&body)),
+            Err(invalid) if invalid.parameter.is_some() => prop_assert!(is_object(&body)),
+            Err(_) => prop_assert!(!is_object(&body)),
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_judged_without_a_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert_eq!(scan(&body).is_ok(), is_object(&body));
+    }
+
+    #[test]
+    fn a_splice_is_an_edit_of_the_tree(body in body(), settings in settings()) {
+        let target = Target::new(&settings).unwrap();
+        let envelope = scan(body.as_bytes()).unwrap();
+        let Some(spliced) = splice(&envelope, &target) else {
+            prop_assert!(envelope.tool_types().any(|kind| kind != "function" && kind != "custom"));
+            return Ok(());
+        };
+        let spliced = spliced.unwrap();
+        prop_assert_eq!(&spliced.uri, &target.uri);
+        let spliced = raw_members(std::str::from_utf8(&spliced.body).unwrap());
+        let expected = edited(&raw_members(&body), &target);
+        prop_assert_eq!(texts(&spliced), texts(&expected));
+        let model = Value::from(target.model.as_str()).to_string();
+        prop_assert_eq!(spliced["model"].get(), model);
+        prop_assert!(!spliced.contains_key("models"));
+    }
+}
+
+type RawMembers = std::collections::BTreeMap<String, Box<serde_json::value::RawValue>>;
+
+fn raw_members(body: &str) -> RawMembers {
+    serde_json::from_str(body).unwrap()
+}
+
+fn texts(members: &RawMembers) -> Vec<(&str, &str)> {
+    let members = members.iter();
+    members
+        .map(|(name, raw)| (name.as_str(), raw.get()))
+        .collect()
+}
+
+/// The target's changes, made on the tree.
+fn edited(body: &RawMembers, target: &Target) -> RawMembers {
+    let present = |name: &str| body.get(name).map(|raw| Cow::Owned(raw.get().to_owned()));
+    let mut edited = body.clone();
+    for (name, patch) in target.top_level(&present).unwrap() {
+        match patch {
+            Patch::Set(text) => {
+                let raw = serde_json::value::RawValue::from_string(text.into_owned()).unwrap();
+                edited.insert(name.into_owned(), raw);
+            }
+            Patch::Remove => {
+                edited.remove(name.as_ref());
+            }
+        }
+    }
+    edited
+}
+
+fn settings() -> impl Strategy<Value = ModelSettings> {
+    let parameters = prop_oneof![
+        Just(json!({})),
+        Just(json!({"top_p": 0.5, "stop": ["x"], "extra_body": {"qu\"ote": {"a": [1]}}})),
+        Just(json!({"seed": 7, "base_url": "https://models.example.com/v1"})),
+    ];
+    let temperature = prop::option::of(Just(0.25));
+    let max_tokens = prop::option::of(Just(64));
+    (parameters, temperature, max_tokens).prop_map(|(parameters, temperature, max_tokens)| {
+        ModelSettings {
+            additional_params: parameters.as_object().cloned(),
+            temperature,
+            max_tokens,
+            ..openai()
+        }
+    })
+}
+
+fn openai() -> ModelSettings {
+    ModelSettings {
+        name: "support-agent".to_owned(),
+        description: None,
+        provider: "openai".to_owned(),
+        model: "gpt-4o-mini".to_owned(),
+        temperature: None,
+        max_tokens: None,
+        timeout_seconds: None,
+        max_retries: None,
+        additional_params: None,
+        agent_harness_version_string: None,
+        is_computer_use_model: false,
+        is_archived: false,
+    }
+}
+
+#[test]
+fn other_formats_and_rules_are_not_spliced() {
+    let body = || Bytes::from_static(br#"{"model":"x","messages":[]}"#);
+    let target = |model: &str, parameters: Value| {
+        let settings = ModelSettings {
+            model: model.to_owned(),
+            additional_params: parameters.as_object().cloned(),
+            ..openai()
+        };
+        Target::new(&settings).unwrap()
+    };
+    let envelope = Envelope::scan(WireFormat::OpenAiChat, body()).unwrap();
+    assert!(splice(&envelope, &target("gpt-4o", json!({}))).is_some());
+    assert!(splice(&envelope, &target("o3", json!({}))).is_none());
+    assert!(splice(&envelope, &target("gpt-4o", json!({"streaming": true}))).is_none());
+    let other = Envelope::scan(WireFormat::AnthropicMessages, body()).unwrap();
+    assert!(splice(&other, &target("gpt-4o", json!({}))).is_none());
+    let refused = splice(&envelope, &target("codex-mini", json!({})));
+    assert!(refused.unwrap().is_err());
+}
+
+// A quadratic scan would not end on these within any patience.
+
+#[test]
+fn long_strings_are_scanned_once() {
+    for (piece, count) in [
+        ("x", 16 << 20),
+        ("\\n", 8 << 20),
+        ("é", 8 << 20),
+        ("\\u00e9", 2 << 20),
+    ] {
+        let body = format!("{{\"image\":\"{}\"}}", piece.repeat(count));
+        assert!(scan(body.as_bytes()).is_ok());
+        assert!(scan(&body.as_bytes()[..body.len() - 2]).is_err());
+    }
+}
+
+#[test]
+fn many_members_are_scanned_once() {
+    let members = |count: usize| {
+        let members: Vec<String> = (0..count)
+            .map(|number| format!("\"m{number}\":[{{}}]"))
+            .collect();
+        format!("{{{}}}", members.join(","))
+    };
+    assert!(scan(format!("{{\"metadata\":{}}}", members(100_000)).as_bytes()).is_ok());
+    assert!(scan(members(1000).as_bytes()).is_ok());
+    let invalid = scan(members(1001).as_bytes()).unwrap_err();
+    assert!(
+        invalid.message.contains("more than 1,000 members"),
+        "{}",
+        invalid.message
+    );
+    let tools = format!(
+        "{{\"tools\":[{}1]}}",
+        "{\"type\":\"function\"},".repeat(100_000)
+    );
+    assert!(scan(tools.as_bytes()).is_ok());
+}
+
+#[test]
+fn depth_is_bounded() {
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let inner = if open == "[" { "" } else { "1" };
+        let nested = |depth: usize| {
+            format!(
+                "{{\"x\":{}{inner}{}}}",
+                open.repeat(depth),
+                close.repeat(depth)
+            )
+        };
+        assert!(scan(nested(127).as_bytes()).is_ok());
+        let invalid = scan(nested(128).as_bytes()).unwrap_err();
+        assert!(
+            invalid.message.contains("nested more than 128 levels"),
+            "{}",
+            invalid.message
+        );
+        assert!(scan(format!("{{\"x\":{}", open.repeat(1 << 20)).as_bytes()).is_err());
+    }
+}

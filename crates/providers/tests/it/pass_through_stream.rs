@@ -1,0 +1,144 @@
+//! Watched streams: whatever is cut where, the client sees the same and so do we.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use providers::chat::WireFormat;
+use providers::chat::usage::Usage;
+use providers::pass_through::{Envelope, Observation, StreamObserver, usage};
+
+const OPENAI_EVENTS: &[&str] = &[
+    ": keep alive\n\n",
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}],\"usage\":null}\n\n",
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"h\\u00e9 é\"}}],\"usage\":null}\r\n\r\n",
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0}]}}]}\n\n",
+    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+    "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n",
+    "data: {\"object\":\"unknown\"}\n\n",
+    OPENAI_USAGE,
+];
+
+const OPENAI_USAGE: &str =
+    "data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n";
+
+const ANTHROPIC_EVENTS: &[&str] = &[
+    "event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":1}}}\n\n",
+    "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+    "event: content_block_start\ndata: {\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+    "event: content_block_delta\ndata: {\"delta\":{\"type\":\"text_delta\",\"text\":\"é\"}}\n\n",
+    "event: message_delta\ndata: {\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}}\n\n",
+    "event: novelty\ndata: [1]\n\n",
+];
+
+struct Seen {
+    forwarded: Vec<u8>,
+    last: Observation,
+    usage: Option<Usage>,
+}
+
+fn watch(dialect: WireFormat, stream: &[u8], cuts: &[usize]) -> Seen {
+    let body = Bytes::from_static(b"{\"stream\":true}");
+    let mut observer = StreamObserver::new(&Envelope::scan(dialect, body).unwrap());
+    let stream = Bytes::copy_from_slice(stream);
+    let mut forward = Vec::new();
+    let mut start = 0;
+    for &end in cuts.iter().chain([&stream.len()]) {
+        let piece = stream.slice(start..end);
+        observer.push(&piece, &mut forward).unwrap();
+        start = end;
+    }
+    let last = observer.finish(&mut forward).unwrap();
+    Seen {
+        forwarded: forward.concat(),
+        last,
+        usage: observer.usage(),
+    }
+}
+
+fn check_cuts(
+    dialect: WireFormat,
+    events: &[&str],
+    cuts: &[prop::sample::Index],
+) -> Result<(), TestCaseError> {
+    let stream = events.concat();
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+    cuts.sort_unstable();
+    let expected: String = events
+        .iter()
+        .filter(|event| **event != OPENAI_USAGE)
+        .copied()
+        .collect();
+    let whole = watch(dialect, stream.as_bytes(), &[]);
+    let cut = watch(dialect, stream.as_bytes(), &cuts);
+    prop_assert_eq!(&whole.forwarded, expected.as_bytes());
+    prop_assert_eq!(
+        String::from_utf8(cut.forwarded),
+        String::from_utf8(whole.forwarded)
+    );
+    prop_assert_eq!(cut.last, whole.last);
+    prop_assert_eq!(cut.usage, whole.usage);
+    Ok(())
+}
+
+fn with_last(events: Vec<&'static str>, last: &'static str) -> Vec<&'static str> {
+    events.into_iter().chain([last]).collect()
+}
+
+proptest! {
+    #[test]
+    fn openai_streams_are_the_same_at_every_cut(
+        events in prop::collection::vec(prop::sample::select(OPENAI_EVENTS), 0..8),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        let events = with_last(events, "data: [DONE]\n\n");
+        check_cuts(WireFormat::OpenAiChat, &events, &cuts)?;
+    }
+
+    #[test]
+    fn anthropic_streams_are_the_same_at_every_cut(
+        events in prop::collection::vec(prop::sample::select(ANTHROPIC_EVENTS), 0..8),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        let events = with_last(events, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+        check_cuts(WireFormat::AnthropicMessages, &events, &cuts)?;
+    }
+
+    #[test]
+    fn any_bytes_are_watched_without_a_panic(
+        pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8),
+    ) {
+        for dialect in [WireFormat::OpenAiChat, WireFormat::AnthropicMessages] {
+            let envelope = Envelope::scan(dialect, Bytes::from_static(b"{}")).unwrap();
+            let mut observer = StreamObserver::new(&envelope);
+            let mut forward = Vec::new();
+            for piece in &pieces {
+                if observer.push(&Bytes::from(piece.clone()), &mut forward).is_err() {
+                    break;
+                }
+            }
+            prop_assert!(forward.concat().len() <= pieces.concat().len());
+        }
+    }
+}
+
+#[test]
+fn usage_of_whole_answers_is_found() {
+    let openai = br#"{"id":"x","choices":[{"message":{"content":"\"usage\":{}"}}],
+        "usage":{"prompt_tokens":10,"completion_tokens":4,"total_tokens":14,
+        "prompt_tokens_details":{"cached_tokens":3}}}"#;
+    let expected = Usage {
+        uncached_input_tokens: 7,
+        cache_read_tokens: 3,
+        output_tokens: 4,
+        ..Usage::default()
+    };
+    assert_eq!(usage(WireFormat::OpenAiChat, openai), Some(expected));
+    let anthropic = br#"{"type":"message","content":[],"usage":{"input_tokens":7,
+        "cache_read_input_tokens":3,"output_tokens":4}}"#;
+    assert_eq!(
+        usage(WireFormat::AnthropicMessages, anthropic),
+        Some(expected)
+    );
+    for body in [&b"{}"[..], b"{\"usage\":null}", b"[]", b"", b"{\"usage\":"] {
+        assert_eq!(usage(WireFormat::OpenAiChat, body), None);
+    }
+}
