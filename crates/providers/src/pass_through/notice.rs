@@ -21,6 +21,8 @@ pub(super) struct Notice {
     pub(super) is_finish: bool,
     /// It is the stream's last event.
     pub(super) is_end: bool,
+    /// It belongs to an answer, even if it says nothing of it.
+    pub(super) is_of_answer: bool,
     /// It tells usage and nothing else.
     pub(super) is_usage_only: bool,
     /// Its report of tokens.
@@ -41,7 +43,11 @@ pub(super) fn read(dialect: WireFormat, event: &Event<'_>) -> Result<Notice, Pro
 }
 
 fn openai_chat(data: &str) -> Result<Notice, ProviderError> {
-    if data.trim_ascii() == "[DONE]" {
+    let data = data.trim_ascii();
+    if data.is_empty() {
+        return Ok(Notice::default());
+    }
+    if data == "[DONE]" {
         return Ok(Notice {
             is_content: true,
             is_end: true,
@@ -50,12 +56,14 @@ fn openai_chat(data: &str) -> Result<Notice, ProviderError> {
     }
     let chunk: Chunk = parse(data)?;
     let choices = chunk.choices.unwrap_or_default();
+    let usage = chunk.usage.or_else(|| chunk.x_groq?.usage);
     Ok(Notice {
         is_content: choices.has_content || choices.has_finish,
         is_finish: choices.has_finish,
         is_end: false,
-        is_usage_only: choices.is_empty_list && chunk.usage.is_some(),
-        usage: chunk.usage,
+        is_of_answer: choices.has_any,
+        is_usage_only: choices.is_empty_list && usage.is_some(),
+        usage,
         error: chunk.error,
     })
 }
@@ -74,7 +82,10 @@ fn anthropic_messages(event: &Event<'_>) -> Result<Notice, ProviderError> {
                 .content_block
                 .is_some_and(|block| block.shows_something());
         }
-        "message_start" => notice.usage = parse::<MessageStart>(event.data)?.message.usage,
+        "message_start" => {
+            notice.is_of_answer = true;
+            notice.usage = parse::<MessageStart>(event.data)?.message.usage;
+        }
         "message_delta" => {
             notice.usage = parse::<Reported>(event.data)?.usage;
             notice.is_content = true;
@@ -83,6 +94,7 @@ fn anthropic_messages(event: &Event<'_>) -> Result<Notice, ProviderError> {
         "message_stop" => {
             notice.is_content = true;
             notice.is_end = true;
+            notice.is_of_answer = true;
         }
         "error" => {
             let failed: Failed = parse(event.data)?;
@@ -110,6 +122,8 @@ fn parse<'de, T: Deserialize<'de> + Default>(data: &'de str) -> Result<T, Provid
 struct Chunk {
     choices: Option<Choices>,
     usage: Option<Value>,
+    /// Where Groq reports usage, in the last chunk of the answer.
+    x_groq: Option<Reported>,
     error: Option<Value>,
 }
 
@@ -117,6 +131,7 @@ struct Chunk {
 #[derive(Default)]
 struct Choices {
     is_empty_list: bool,
+    has_any: bool,
     has_content: bool,
     has_finish: bool,
 }
@@ -209,6 +224,7 @@ impl<'de> Visitor<'de> for ChoicesVisitor {
         };
         while let Some(choice) = items.next_element::<Choice>()? {
             choices.is_empty_list = false;
+            choices.has_any = true;
             choices.has_content |= choice.delta.is_some_and(|delta| delta.has_content);
             choices.has_finish |= choice.finish_reason.0;
         }

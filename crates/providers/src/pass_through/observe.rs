@@ -49,6 +49,7 @@ struct Progress {
     dialect: WireFormat,
     hides_usage: bool,
     counts: Counts,
+    has_answer: bool,
     has_content: bool,
     has_finished: bool,
     is_complete: bool,
@@ -82,6 +83,7 @@ impl StreamObserver {
             dialect: envelope.dialect(),
             hides_usage: !envelope.wants_stream_usage(),
             counts: Counts::default(),
+            has_answer: false,
             has_content: false,
             has_finished: false,
             is_complete: false,
@@ -168,6 +170,10 @@ impl StreamObserver {
 impl Progress {
     fn take(&mut self, event: &Event<'_>) -> Result<Verdict, ProviderError> {
         let notice = notice::read(self.dialect, event)?;
+        self.has_answer |= notice.is_of_answer;
+        if notice.is_end && !self.has_answer {
+            return Err(malformed("the stream ended without an answer"));
+        }
         self.has_content |= notice.is_content;
         self.has_finished |= notice.is_finish;
         self.is_complete |= notice.is_end;
@@ -400,10 +406,13 @@ mod tests {
             assert!(forward.is_empty());
         }
         let mut forward = Vec::new();
+        let empty = Bytes::from_static(DONE.as_bytes());
+        assert!(openai().push(&empty, &mut forward).is_err());
         let broken = [TEXT, "data: {\"choi\n\n"].concat();
         assert!(openai().push(&Bytes::from(broken), &mut forward).is_err());
         assert_eq!(forward.concat(), TEXT.as_bytes());
-        assert_eq!(run(openai(), "data: [DONE]", &[]).0, "data: [DONE]");
+        let unended = [TEXT, "data: [DONE]"].concat();
+        assert_eq!(run(openai(), &unended, &[]).0, unended);
         assert_eq!(run(openai(), FINISH, &[]).0, FINISH);
     }
 

@@ -1,11 +1,13 @@
 //! Usage and failures of passed-through answers, read by the codecs' own rules.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::chat::WireFormat;
 use crate::chat::usage::Usage;
 use crate::error::{ErrorKind, ProviderError};
+use crate::protocol::openai_chat::error::decode_embedded;
+use crate::protocol::openai_chat::response::usage_from;
 
 /// The usage inside a whole passed-through answer, found without parsing it into a tree.
 #[must_use]
@@ -30,27 +32,23 @@ pub(super) struct Counts {
 
 impl Counts {
     pub(super) fn update(&mut self, dialect: WireFormat, report: &Value) {
+        match dialect {
+            WireFormat::OpenAiChat => self.usage = usage_from(report).or(self.usage),
+            WireFormat::AnthropicMessages => self.update_anthropic(report),
+        }
+    }
+
+    fn update_anthropic(&mut self, report: &Value) {
         let before = self.usage.unwrap_or_default();
         let count = |path: &str| report.pointer(path).and_then(Value::as_u64);
-        let cached = count("/prompt_tokens_details/cached_tokens").unwrap_or(0);
-        self.usage = Some(match dialect {
-            WireFormat::OpenAiChat => Usage {
-                uncached_input_tokens: count("/prompt_tokens").unwrap_or(0).saturating_sub(cached),
-                cache_read_tokens: cached,
-                output_tokens: count("/completion_tokens").unwrap_or(0),
-                reasoning_tokens: count("/completion_tokens_details/reasoning_tokens").unwrap_or(0),
-                ..Usage::default()
-            },
-            WireFormat::AnthropicMessages => Usage {
-                uncached_input_tokens: count("/input_tokens")
-                    .unwrap_or(before.uncached_input_tokens),
-                cache_read_tokens: count("/cache_read_input_tokens")
-                    .unwrap_or(before.cache_read_tokens),
-                cache_write_5m_tokens: count("/cache_creation_input_tokens")
-                    .unwrap_or(before.cache_write_5m_tokens),
-                output_tokens: count("/output_tokens").unwrap_or(before.output_tokens),
-                ..before
-            },
+        self.usage = Some(Usage {
+            uncached_input_tokens: count("/input_tokens").unwrap_or(before.uncached_input_tokens),
+            cache_read_tokens: count("/cache_read_input_tokens")
+                .unwrap_or(before.cache_read_tokens),
+            cache_write_5m_tokens: count("/cache_creation_input_tokens")
+                .unwrap_or(before.cache_write_5m_tokens),
+            output_tokens: count("/output_tokens").unwrap_or(before.output_tokens),
+            ..before
         });
     }
 
@@ -60,26 +58,23 @@ impl Counts {
 }
 
 /// The failure that an event inside a stream reports in its `error` member.
-pub(super) fn failure(_dialect: WireFormat, error: &Value) -> ProviderError {
+pub(super) fn failure(dialect: WireFormat, error: &Value) -> ProviderError {
+    match dialect {
+        WireFormat::OpenAiChat => decode_embedded(&json!({ "error": error })),
+        WireFormat::AnthropicMessages => anthropic_failure(error),
+    }
+}
+
+fn anthropic_failure(error: &Value) -> ProviderError {
     let text = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
     ProviderError {
-        kind: ErrorKind::Server,
-        status: None,
         message: text("message").unwrap_or_else(|| error.to_string()),
-        code: text("code").or_else(|| text("type")),
-        parameter: text("param"),
-        retry_after: None,
+        code: text("type"),
+        ..ProviderError::new(ErrorKind::Server, String::new())
     }
 }
 
 /// That an answer is not the format.
 pub(super) fn malformed(message: &str) -> ProviderError {
-    ProviderError {
-        kind: ErrorKind::Malformed,
-        status: None,
-        message: message.to_owned(),
-        code: None,
-        parameter: None,
-        retry_after: None,
-    }
+    ProviderError::new(ErrorKind::Malformed, message.to_owned())
 }

@@ -89,7 +89,7 @@ proptest! {
         events in prop::collection::vec(prop::sample::select(OPENAI_EVENTS), 0..8),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
     ) {
-        let events = with_last(events, "data: [DONE]\n\n");
+        let events = with_last(with_last(events, OPENAI_EVENTS[1]), "data: [DONE]\n\n");
         check_cuts(WireFormat::OpenAiChat, &events, &cuts)?;
     }
 

@@ -177,7 +177,7 @@ pub(super) const fn finish_word(reason: FinishReason) -> &'static str {
 }
 
 /// The tokens that a `usage` object counts. None where it counts nothing.
-pub(super) fn usage_from(usage: &Value) -> Option<Usage> {
+pub(crate) fn usage_from(usage: &Value) -> Option<Usage> {
     let count = |value: &Value| value.as_u64().unwrap_or_default();
     let input = usage["prompt_tokens"].as_u64();
     let output = usage["completion_tokens"].as_u64();
