@@ -9,9 +9,11 @@
 use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
+use domain::model_configuration::ModelSettings;
 use providers::chat::WireFormat;
 use providers::framing::sse::Parser;
-use providers::pass_through::{Envelope, StreamObserver};
+use providers::pass_through::{Envelope, StreamObserver, splice};
+use providers::target::Target;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -87,6 +89,38 @@ fn scan(bencher: Bencher<'_, '_>, body: Body) {
     bencher
         .counter(BytesCount::new(body.len()))
         .bench_local(|| Envelope::scan(WireFormat::OpenAiChat, black_box(body.clone())));
+}
+
+/// What the gateway does with a body on the hot path.
+#[divan::bench(args = BODIES)]
+fn scan_and_splice(bencher: Bencher<'_, '_>, body: Body) {
+    let body = body.bytes();
+    let target = openai_target();
+    bencher
+        .counter(BytesCount::new(body.len()))
+        .bench_local(|| {
+            let envelope = Envelope::scan(WireFormat::OpenAiChat, black_box(body.clone())).unwrap();
+            splice(&envelope, &target).unwrap().unwrap()
+        });
+}
+
+/// A configuration of OpenAI's that sets temperature and length.
+fn openai_target() -> Target {
+    let settings = ModelSettings {
+        name: "support-agent".to_owned(),
+        description: None,
+        provider: "openai".to_owned(),
+        model: "gpt-4o-mini".to_owned(),
+        temperature: Some(0.5),
+        max_tokens: Some(512),
+        timeout_seconds: None,
+        max_retries: None,
+        additional_params: None,
+        agent_harness_version_string: None,
+        is_computer_use_model: false,
+        is_archived: false,
+    };
+    Target::new(&settings).unwrap()
 }
 
 /// The least that serde_json can do: check the text and build nothing.

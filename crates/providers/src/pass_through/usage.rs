@@ -10,17 +10,27 @@ use crate::protocol::openai_chat::error::decode_embedded;
 use crate::protocol::openai_chat::response::usage_from;
 
 /// The usage inside a whole passed-through answer, found without parsing it into a tree.
-#[must_use]
-pub fn usage(dialect: WireFormat, body: &[u8]) -> Option<Usage> {
+///
+/// # Errors
+/// When the answer is not one JSON object, so that an answer that was cut off is not
+/// passed on as a success; when it reports a failure.
+pub fn usage(dialect: WireFormat, body: &[u8]) -> Result<Option<Usage>, ProviderError> {
     /// Only what is named is built; the rest is skipped.
     #[derive(Deserialize)]
     struct Reply {
         usage: Option<Value>,
+        error: Option<Value>,
     }
-    let reply: Reply = serde_json::from_slice(body).ok()?;
+    let reply: Reply = serde_json::from_slice(body)
+        .map_err(|_| malformed("the provider's answer is not a JSON object"))?;
+    if let Some(error) = reply.error {
+        return Err(failure(dialect, &error));
+    }
     let mut counts = Counts::default();
-    counts.update(dialect, &reply.usage?);
-    counts.usage()
+    if let Some(usage) = reply.usage {
+        counts.update(dialect, &usage);
+    }
+    Ok(counts.usage())
 }
 
 /// What the reports of one answer add up to. A later report counts from the beginning

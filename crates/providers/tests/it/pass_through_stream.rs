@@ -4,6 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use providers::chat::WireFormat;
 use providers::chat::usage::Usage;
+use providers::error::ErrorKind;
 use providers::pass_through::{Envelope, Observation, StreamObserver, usage};
 
 const OPENAI_EVENTS: &[&str] = &[
@@ -131,14 +132,27 @@ fn usage_of_whole_answers_is_found() {
         output_tokens: 4,
         ..Usage::default()
     };
-    assert_eq!(usage(WireFormat::OpenAiChat, openai), Some(expected));
+    assert_eq!(usage(WireFormat::OpenAiChat, openai), Ok(Some(expected)));
     let anthropic = br#"{"type":"message","content":[],"usage":{"input_tokens":7,
         "cache_read_input_tokens":3,"output_tokens":4}}"#;
     assert_eq!(
         usage(WireFormat::AnthropicMessages, anthropic),
-        Some(expected)
+        Ok(Some(expected))
     );
-    for body in [&b"{}"[..], b"{\"usage\":null}", b"[]", b"", b"{\"usage\":"] {
-        assert_eq!(usage(WireFormat::OpenAiChat, body), None);
+    for body in [&b"{}"[..], b"{\"usage\":null}", b"{\"error\":null}"] {
+        assert_eq!(usage(WireFormat::OpenAiChat, body), Ok(None));
     }
+}
+
+#[test]
+fn an_answer_that_is_no_answer_is_a_failure() {
+    for body in [&b"[]"[..], b"", b"{\"usage\":", b"<html>", b"{} {}"] {
+        let error = usage(WireFormat::OpenAiChat, body).expect_err("a failure");
+        assert_eq!(error.kind, ErrorKind::Malformed);
+    }
+    let reported = usage(WireFormat::OpenAiChat, br#"{"error":{"message":"no"}}"#);
+    assert_eq!(
+        reported.map_err(|error| error.message),
+        Err("no".to_owned())
+    );
 }
