@@ -1,1 +1,4 @@
-//! The control plane over HTTP.
+//! Control plane HTTP.
+
+mod body;
+mod error;
