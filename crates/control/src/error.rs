@@ -37,8 +37,8 @@ pub(crate) struct FieldError {
     /// What was sent, where it can hold no secret: in paths and queries only.
     #[serde(skip_serializing_if = "Option::is_none")]
     input: Option<String>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    ctx: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ctx: Option<Box<Map<String, Value>>>,
 }
 
 /// One step on the way to a member.
@@ -66,7 +66,7 @@ impl FieldError {
             loc,
             msg: msg.into(),
             input: None,
-            ctx: Map::new(),
+            ctx: None,
         }
     }
 
@@ -86,7 +86,9 @@ impl FieldError {
     }
 
     pub(crate) fn with_context(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.ctx.insert(name.to_owned(), value.into());
+        self.ctx
+            .get_or_insert_default()
+            .insert(name.to_owned(), value.into());
         self
     }
 }
@@ -184,12 +186,11 @@ impl From<VaultError> for ApiError {
     fn from(error: VaultError) -> Self {
         tracing::error!(error = %error, "the vault failed");
         match error {
-            VaultError::Unavailable(_) => {
-                Self::unavailable("The vault is unavailable; try again")
-            }
-            VaultError::NotFound | VaultError::DoesNotOpen | VaultError::RootKey(_) => {
-                Self::internal()
-            }
+            VaultError::Unavailable(_) => Self::unavailable("The vault is unavailable; try again"),
+            VaultError::NotFound
+            | VaultError::DoesNotOpen
+            | VaultError::RootKey(_)
+            | VaultError::Cryptography(_) => Self::internal(),
         }
     }
 }

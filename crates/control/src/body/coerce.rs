@@ -308,7 +308,9 @@ mod tests {
 
     #[test]
     fn flags_are_taken_as_pydantic_takes_them() {
-        for written in ["true", "\"TRUE\"", "\"yes\"", "\"on\"", "\"t\"", "\"1\"", "1", "1.0"] {
+        for written in [
+            "true", "\"TRUE\"", "\"yes\"", "\"on\"", "\"t\"", "\"1\"", "1", "1.0",
+        ] {
             assert_eq!(flag(&json::parse(written).unwrap()), Ok(true), "{written}");
         }
         for written in ["false", "\"off\"", "\"No\"", "\"f\"", "0", "0.0", "-0.0"] {
@@ -332,7 +334,11 @@ mod tests {
     fn what_cannot_be_kept_exactly_is_refused_with_its_place() {
         for (written, kind, path) in [
             ("{\"a\": [1, NaN]}", "finite_number", vec!["a", "1"]),
-            ("{\"a\": {\"b\": 18446744073709551616}}", "int_parsing_size", vec!["a", "b"]),
+            (
+                "{\"a\": {\"b\": 18446744073709551616}}",
+                "int_parsing_size",
+                vec!["a", "b"],
+            ),
             ("{\"a\": \"\\ud800\"}", "string_unicode", vec!["a"]),
             ("{\"\\ud800\": 1}", "string_unicode", vec![]),
             ("{\"a\": \"\\u0000\"}", "value_error", vec![]),

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use domain::validation::Violation;
-use serde_json::Value;
 
 use crate::error::{FieldError, Location};
 
@@ -12,7 +11,7 @@ use crate::error::{FieldError, Location};
 pub(crate) struct Fault {
     kind: &'static str,
     message: Cow<'static, str>,
-    context: Option<(&'static str, Value)>,
+    context: Option<(&'static str, i64)>,
     /// The way below the member, innermost first.
     path: Vec<String>,
 }
@@ -32,8 +31,8 @@ impl Fault {
         Self::new("value_error", format!("Value error, {message}"))
     }
 
-    fn with_context(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.context = Some((name, value.into()));
+    fn with_context(mut self, name: &'static str, number: i64) -> Self {
+        self.context = Some((name, number));
         self
     }
 
@@ -59,7 +58,7 @@ impl Fault {
         loc.extend(self.path.into_iter().rev().map(Location::name));
         let error = FieldError::new(self.kind, loc, self.message);
         match self.context {
-            Some((name, value)) => error.with_context(name, value),
+            Some((name, number)) => error.with_context(name, number),
             None => error,
         }
     }
@@ -67,7 +66,13 @@ impl Fault {
 
 impl From<Violation> for Fault {
     fn from(violation: Violation) -> Self {
-        let characters = |count: usize| if count == 1 { "character" } else { "characters" };
+        let characters = |count: usize| {
+            if count == 1 {
+                "character"
+            } else {
+                "characters"
+            }
+        };
         match violation {
             Violation::TooShort { minimum } => Self::new(
                 "string_too_short",
@@ -76,7 +81,7 @@ impl From<Violation> for Fault {
                     characters(minimum)
                 ),
             )
-            .with_context("min_length", minimum),
+            .with_context("min_length", number(minimum)),
             Violation::EmptyKey => Self::from(Violation::TooShort { minimum: 1 }),
             Violation::TooLong { maximum } => Self::new(
                 "string_too_long",
@@ -85,17 +90,18 @@ impl From<Violation> for Fault {
                     characters(maximum)
                 ),
             )
-            .with_context("max_length", maximum),
+            .with_context("max_length", number(maximum)),
             Violation::NotFinite => Self::new("finite_number", "Input should be a finite number"),
             Violation::BelowMinimum { minimum } => Self::new(
                 "greater_than_equal",
                 format!("Input should be greater than or equal to {minimum}"),
             )
             .with_context("ge", minimum),
-            Violation::NotAbove { bound } => {
-                Self::new("greater_than", format!("Input should be greater than {bound}"))
-                    .with_context("gt", bound)
-            }
+            Violation::NotAbove { bound } => Self::new(
+                "greater_than",
+                format!("Input should be greater than {bound}"),
+            )
+            .with_context("gt", bound),
             Violation::AboveMaximum { maximum } => Self::new(
                 "less_than_equal",
                 format!("Input should be less than or equal to {maximum}"),
@@ -107,4 +113,8 @@ impl From<Violation> for Fault {
             | Violation::NotAKey) => Self::value_error(&other.to_string()),
         }
     }
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -145,10 +145,9 @@ impl Reader<'_> {
         }
         loop {
             if self.peek() != Some(b'"') {
-                return Err(self.fault(
-                    "Expecting property name enclosed in double quotes",
-                    self.at,
-                ));
+                return Err(
+                    self.fault("Expecting property name enclosed in double quotes", self.at)
+                );
             }
             let key = self.string()?;
             self.skip_white_space();
@@ -237,10 +236,7 @@ impl Reader<'_> {
     }
 
     fn skip_fraction(&mut self) -> bool {
-        let digit_follows = self
-            .bytes
-            .get(self.at + 1)
-            .is_some_and(u8::is_ascii_digit);
+        let digit_follows = self.bytes.get(self.at + 1).is_some_and(u8::is_ascii_digit);
         if self.peek() == Some(b'.') && digit_follows {
             self.at += 1;
             self.skip_digits();
@@ -398,7 +394,11 @@ mod tests {
             let text = vector["text"].as_str().unwrap();
             match parse(text) {
                 Ok(value) => {
-                    assert_eq!(shown(&value), with_float_bits(vector["value"].clone()), "{text:?}");
+                    assert_eq!(
+                        shown(&value),
+                        with_float_bits(vector["value"].clone()),
+                        "{text:?}"
+                    );
                 }
                 Err(JsonError::Syntax { message, position }) => {
                     assert_eq!(

@@ -181,7 +181,10 @@ mod tests {
         let text = "{\"a\":\"é😀\"}";
         let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-        let wide: Vec<u8> = text.chars().flat_map(|c| (c as u32).to_le_bytes()).collect();
+        let wide: Vec<u8> = text
+            .chars()
+            .flat_map(|c| (c as u32).to_le_bytes())
+            .collect();
         let marked = [b"\xEF\xBB\xBF", text.as_bytes()].concat();
         for bytes in [text.as_bytes(), &little, &big, &wide, &marked] {
             assert_eq!(decode(bytes).as_deref(), Some(text), "{bytes:?}");

@@ -1,0 +1,6 @@
+//! `/v1/api-keys`: the keys of an organisation.
+
+pub(crate) mod create;
+pub(crate) mod list;
+pub(crate) mod revoke;
+pub(crate) mod view;

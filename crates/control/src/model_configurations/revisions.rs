@@ -1,0 +1,74 @@
+//! `GET /v1/model-configurations/{id}/revisions`.
+
+use axum::extract::{RawPathParams, State};
+use domain::api_key::Scope;
+use http::{StatusCode, Uri};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::answer::Answer;
+use crate::error::ApiError;
+use crate::extract::caller::Authenticated;
+use crate::extract::path::{Page, PathParameters};
+use crate::model_configurations::read::{id_in, visible};
+use crate::model_configurations::view::RevisionView;
+use crate::openapi::{NotFound, Paging, Refusals, Unprocessable};
+use crate::state::ControlState;
+
+/// A page of revisions, newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ModelConfigurationRevisionPage)]
+struct RevisionPage<'row> {
+    items: Vec<RevisionView<'row>>,
+    /// What to send as `cursor` for the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+/// List revisions
+///
+/// Every create, update and restore makes one. They never change.
+#[utoipa::path(
+    get,
+    path = "/v1/model-configurations/{model_configuration_id}/revisions",
+    operation_id = "list_model_configuration_revisions",
+    tag = "Model configurations",
+    params(("model_configuration_id" = uuid::Uuid, Path, description = "Which one"), Paging),
+    responses(
+        (status = 200, description = "A page of them", body = RevisionPage),
+        Refusals, NotFound, Unprocessable
+    ),
+    security(("api_key" = ["manage"]))
+)]
+pub(crate) async fn revisions(
+    State(state): State<ControlState>,
+    caller: Authenticated,
+    path: RawPathParams,
+    uri: Uri,
+) -> Result<Answer, ApiError> {
+    let organization_id = caller.with(Scope::Manage)?.organization_id;
+    let id = id_in(&PathParameters::from(path))?;
+    let page = Page::<i64>::read(&uri)?;
+    visible(&state, organization_id, id).await?;
+    // One more than asked for tells whether there is another page.
+    let rows = store::model_configurations::revisions(
+        state.database(),
+        organization_id,
+        id,
+        page.after,
+        page.limit + 1,
+    )
+    .await?;
+    let (rows, next) = page.cut(&rows, |revision| revision.number);
+    Answer::json(
+        StatusCode::OK,
+        &RevisionPage {
+            items: rows.iter().map(RevisionView::from).collect(),
+            next_cursor: next,
+        },
+    )
+}
+
+/// There is no revision of that number.
+pub(crate) fn revision_not_found() -> ApiError {
+    ApiError::not_found("Revision not found")
+}

@@ -1,0 +1,157 @@
+//! Rules that need the catalog or the installation: which providers there are, what
+//! their parameters may be, where a key may go, and whose key pays.
+
+use domain::model_configuration::ModelSettings;
+use domain::secret::Secret;
+use domain::validation;
+use http::StatusCode;
+use providers::auth::Credential;
+use providers::catalog::{self, AuthScheme, Provider};
+use providers::parameters;
+use providers::target::Target;
+
+use crate::body::coerce;
+use crate::body::fault::Fault;
+use crate::body::json::Json;
+use crate::error::{ApiError, FieldError};
+use crate::state::ControlState;
+
+/// Where a key may be sent: what its seal is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Destination {
+    pub(crate) provider: &'static str,
+    pub(crate) origin: String,
+    is_catalog_origin: bool,
+    needs_key: bool,
+}
+
+/// Whose key a configuration is to be called with.
+#[derive(Clone, Copy)]
+pub(crate) enum Key<'secret> {
+    /// One that comes with the request.
+    New(&'secret Secret),
+    /// The one it has in the vault.
+    Stored,
+    /// None of its own.
+    None,
+}
+
+/// A provider that the catalog knows.
+pub(crate) fn provider(json: &Json) -> Result<String, Fault> {
+    let name = coerce::text(json, validation::provider)?;
+    if catalog::provider(&name).is_some() {
+        return Ok(name);
+    }
+    let known: Vec<_> = catalog::providers()
+        .iter()
+        .map(|provider| provider.name.as_str())
+        .collect();
+    Err(Fault::value_error(&format!(
+        "unknown provider; known providers: {}",
+        known.join(", ")
+    )))
+}
+
+/// Checks settings and key against the catalog, and says where the key may go. All that
+/// is wrong is said at once.
+pub(crate) fn check(
+    state: &ControlState,
+    settings: &ModelSettings,
+    key: Key<'_>,
+) -> Result<Destination, ApiError> {
+    let provider = catalog::provider(&settings.provider).ok_or_else(unknown_provider)?;
+    let mut faults = parameter_faults(state, provider, settings);
+    if let Key::New(secret) = key
+        && let Err(error) = Credential::parse(provider, secret)
+    {
+        faults.push(Fault::value_error(&error.message).about("api_key"));
+    }
+    if !faults.is_empty() {
+        return Err(ApiError::invalid(faults));
+    }
+    let target = Target::new(settings).map_err(|error| {
+        let member = match error.parameter.as_deref() {
+            Some("model") => "model",
+            Some("provider") => "provider",
+            _ => "additional_params",
+        };
+        ApiError::invalid(vec![Fault::value_error(&error.message).about(member)])
+    })?;
+    let destination = Destination {
+        provider: &provider.name,
+        origin: target.origin.as_str().to_owned(),
+        is_catalog_origin: target.is_catalog_origin,
+        needs_key: provider.auth != AuthScheme::None,
+    };
+    if matches!(key, Key::None) {
+        require_another_key(state, &destination)?;
+    }
+    Ok(destination)
+}
+
+/// A key without a host of its own: the installation's, which only goes to the
+/// catalog's hosts.
+fn require_another_key(state: &ControlState, destination: &Destination) -> Result<(), ApiError> {
+    if !destination.needs_key {
+        return Ok(());
+    }
+    if !destination.is_catalog_origin {
+        return Err(key_needed(&format!(
+            "an own key is needed for {}: keys of the installation only go to the provider itself",
+            destination.origin
+        )));
+    }
+    if !state.platform_has_key_for(destination.provider) {
+        return Err(ApiError::text(
+            StatusCode::BAD_REQUEST,
+            format!(
+                "api_key is required: neither your organization nor this installation has a key \
+                 for the provider {}",
+                destination.provider
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// A stored key goes where it went before, or not at all.
+pub(crate) fn require_same_destination(
+    before: &ModelSettings,
+    after: &Destination,
+) -> Result<(), ApiError> {
+    let stays = Target::new(before).is_ok_and(|target| {
+        target.origin.as_str() == after.origin && before.provider == after.provider
+    });
+    if stays {
+        return Ok(());
+    }
+    Err(key_needed(&format!(
+        "the stored key is bound to another provider or host; send the key for {} in the same request",
+        after.origin
+    )))
+}
+
+fn parameter_faults(
+    state: &ControlState,
+    provider: &Provider,
+    settings: &ModelSettings,
+) -> Vec<FieldError> {
+    parameters::check(provider, settings, state.endpoint_policy())
+        .into_iter()
+        .map(|error| {
+            let fault = Fault::value_error(&error.message);
+            let inwards = error.path.into_iter().rev();
+            inwards.fold(fault, Fault::below).about("additional_params")
+        })
+        .collect()
+}
+
+fn key_needed(message: &str) -> ApiError {
+    ApiError::invalid(vec![Fault::value_error(message).about("api_key")])
+}
+
+/// Settings that were written when the catalog still knew their provider.
+fn unknown_provider() -> ApiError {
+    let fault = Fault::value_error("the catalog no longer knows this provider");
+    ApiError::invalid(vec![fault.about("provider")])
+}

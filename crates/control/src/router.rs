@@ -1,0 +1,89 @@
+//! Every route of the control plane, by who calls it. Route and OpenAPI operation are
+//! registered together, so they cannot drift.
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tower::ServiceBuilder;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::layers::fastapi::{self, RouteTable};
+use crate::layers::{limit, observe, request_id, security};
+use crate::openapi::Document;
+use crate::state::ControlState;
+use crate::{api_keys, audit_events, health, model_configurations, organizations, providers, root};
+
+/// The control plane and its OpenAPI document.
+///
+/// It owns the fallback of the whole server, which answers unknown paths as FastAPI
+/// does; whoever merges further routes into it adds none.
+pub fn router(state: ControlState) -> (Router, OpenApi) {
+    let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(anybody())
+        .merge(anybody_with_a_key())
+        .merge(agent_developers())
+        .merge(organization_admins())
+        .merge(operators())
+        .split_for_parts();
+    let table = RouteTable::of(&document);
+    let routes = routes.with_state(state.clone()).merge(
+        Router::new()
+            .fallback(fastapi::unknown_path)
+            .with_state(table.clone()),
+    );
+    // From the outside in. The request id comes first, since all others name it. Headers
+    // and counting surround the limit in time, so that they see its 503 too; were it the
+    // other way round, a handler that hangs would be neither counted nor answered with
+    // the headers that every answer has.
+    let layers = ServiceBuilder::new()
+        .layer(from_fn_with_state(state.clone(), request_id::layer))
+        .layer(from_fn(security::layer))
+        .layer(from_fn_with_state(state, observe::layer))
+        .layer(from_fn(limit::layer))
+        .layer(from_fn_with_state(table, fastapi::wrong_method));
+    (routes.layer(layers), document)
+}
+
+/// No key needed.
+fn anybody() -> OpenApiRouter<ControlState> {
+    OpenApiRouter::new()
+        .routes(routes!(root::root))
+        .routes(routes!(health::health))
+        .routes(routes!(health::database))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::ready_legacy))
+        .routes(routes!(health::database_legacy))
+}
+
+/// Whatever the key allows.
+fn anybody_with_a_key() -> OpenApiRouter<ControlState> {
+    OpenApiRouter::new().routes(routes!(providers::list))
+}
+
+/// Scope `manage`.
+fn agent_developers() -> OpenApiRouter<ControlState> {
+    use model_configurations::{create, delete, read, restore, revisions, update, verify};
+    OpenApiRouter::new()
+        .routes(routes!(read::list, create::create))
+        .routes(routes!(read::get, update::update, delete::delete))
+        .routes(routes!(revisions::revisions))
+        .routes(routes!(restore::restore))
+        .routes(routes!(verify::verify))
+}
+
+/// Scope `admin`.
+fn organization_admins() -> OpenApiRouter<ControlState> {
+    use api_keys::{create, list, revoke};
+    OpenApiRouter::new()
+        .routes(routes!(list::list, create::create))
+        .routes(routes!(revoke::revoke))
+        .routes(routes!(audit_events::list))
+}
+
+/// Scope `operator`.
+fn operators() -> OpenApiRouter<ControlState> {
+    OpenApiRouter::new().routes(routes!(organizations::list, organizations::create))
+}

@@ -1,0 +1,154 @@
+//! What every handler has at hand, and the traits through which `server` lends the rest.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::clock::{Clock, Entropy};
+use domain::id::OrganizationId;
+use domain::model_configuration::ModelConfiguration;
+use jiff::Timestamp;
+use providers::endpoint::EndpointPolicy;
+use serde::Serialize;
+use store::Database;
+use utoipa::ToSchema;
+use vault::VaultBackend;
+use vault::keyring::RootKeyring;
+
+use crate::answer::to_microseconds;
+use crate::extract::throttle::Throttle;
+use crate::idempotency::turns::Turns;
+use crate::metrics::Metrics;
+
+/// What the control plane is built from.
+pub struct ControlParts {
+    /// Rows.
+    pub database: Database,
+    /// Secrets.
+    pub vault: Arc<dyn VaultBackend>,
+    /// Root keys, for hashes that nobody can make who has only the database.
+    pub root_keys: Arc<RootKeyring>,
+    /// Live calls.
+    pub live_check: Arc<dyn LiveCheck>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Providers whose key the operator lends to all organisations.
+    pub platform_credentials: BTreeSet<String>,
+    /// Which endpoints a configuration may name.
+    pub endpoint_policy: EndpointPolicy,
+    /// How long a secret that was replaced outlives its replacement, for calls under way.
+    pub replaced_secret_grace: Duration,
+    /// Counters, already registered.
+    pub metrics: Metrics,
+}
+
+/// The state of the control plane. Cheap to clone.
+#[derive(Clone)]
+pub struct ControlState(Arc<Inner>);
+
+struct Inner {
+    parts: ControlParts,
+    throttle: Throttle,
+    turns: Turns,
+}
+
+impl ControlState {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: ControlParts) -> Self {
+        Self(Arc::new(Inner {
+            parts,
+            throttle: Throttle::default(),
+            turns: Turns::default(),
+        }))
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.parts.database
+    }
+
+    pub(crate) fn vault(&self) -> &dyn VaultBackend {
+        self.0.parts.vault.as_ref()
+    }
+
+    pub(crate) fn root_keys(&self) -> &RootKeyring {
+        &self.0.parts.root_keys
+    }
+
+    pub(crate) fn live_check(&self) -> &dyn LiveCheck {
+        self.0.parts.live_check.as_ref()
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.0.parts.clock.as_ref()
+    }
+
+    pub(crate) fn entropy(&self) -> &dyn Entropy {
+        self.0.parts.entropy.as_ref()
+    }
+
+    pub(crate) fn platform_has_key_for(&self, provider: &str) -> bool {
+        self.0.parts.platform_credentials.contains(provider)
+    }
+
+    pub(crate) fn endpoint_policy(&self) -> EndpointPolicy {
+        self.0.parts.endpoint_policy
+    }
+
+    pub(crate) fn replaced_secret_grace(&self) -> Duration {
+        self.0.parts.replaced_secret_grace
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.parts.metrics
+    }
+
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.0.throttle
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.0.turns
+    }
+
+    /// The time as it is stored.
+    pub(crate) fn now(&self) -> Timestamp {
+        to_microseconds(self.clock().now())
+    }
+}
+
+/// Calls a model, to see whether a configuration works. `server` implements it with
+/// the gateway.
+#[async_trait]
+pub trait LiveCheck: Send + Sync {
+    /// Makes one minimal call for `organization_id`, and says how it went. Errors are
+    /// scrubbed of every secret.
+    async fn check(
+        &self,
+        organization_id: OrganizationId,
+        configuration: &ModelConfiguration,
+    ) -> Vec<Check>;
+}
+
+/// One thing that was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Check {
+    /// Its stable name, e.g. `call`.
+    #[schema(example = "call")]
+    pub check: String,
+    /// Its name for people.
+    #[schema(example = "One minimal call to gpt-5-mini at https://api.openai.com")]
+    pub label: String,
+    /// Whether it went well.
+    pub ok: bool,
+    /// What went wrong, scrubbed of secrets; left out where nothing did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Whether the provider refused the credential.
+    pub is_auth_error: bool,
+    /// How long it took.
+    pub latency_ms: u64,
+}
