@@ -74,7 +74,7 @@ impl Operation for Revoke {
                 "This API key allows more than your own and cannot be revoked with it",
             ));
         }
-        store::api_keys::revoke(transaction, row.id, context.now).await?;
+        store::api_keys::revoke(transaction, caller.organization_id, row.id, context.now).await?;
         let after = ApiKey {
             revoked_at: row.revoked_at.or(Some(context.now)),
             ..row.clone()
