@@ -200,11 +200,19 @@ impl Target {
         client_wants_stream || self.streaming
     }
 
-    /// Whether LangChain changes messages for this target, so that a client's messages
-    /// may not be passed on as they are even in the provider's own format.
+    /// Whether LangChain changes messages like these (their JSON text, in the target's
+    /// own format) for this target, so that they may not be passed on as they are.
+    ///
+    /// It looks for what would be changed without parsing, and may say yes where a parser
+    /// would say no.
     #[must_use]
-    pub fn rewrites_messages(&self) -> bool {
-        self.uses_developer_role()
+    pub fn rewrites_messages(&self, messages: &[u8]) -> bool {
+        match self.protocol {
+            Protocol::OpenaiChat => {
+                self.uses_developer_role() || openai_chat::encode::rewrites(messages)
+            }
+            Protocol::AnthropicMessages => false,
+        }
     }
 
     /// Whether system messages go to this model as developer messages.

@@ -49,7 +49,7 @@ fn is_spliceable(envelope: &Envelope, target: &Target) -> bool {
         _ => false,
     };
     is_readable
-        && !target.rewrites_messages()
+        && !target.rewrites_messages(envelope.member("messages").unwrap_or_default())
         && target.wants_stream(envelope.stream()) == envelope.stream()
 }
 

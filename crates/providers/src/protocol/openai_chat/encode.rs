@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use serde_json::{Map, Value, json};
 
 use super::types::{Foreign, part_json, tool_call_json, tool_json};
@@ -33,6 +34,9 @@ pub(crate) fn top_level<'a>(
         }
     }
     rewrite.configure(target);
+    if let Some(name) = chosen_tool_that_is_missing(&rewrite) {
+        rewrite.set("tool_choice", name);
+    }
     rewrite.bound_output(
         BOUNDS,
         &rules.max_tokens_member,
@@ -53,6 +57,41 @@ pub(crate) fn top_level<'a>(
         }
     }
     Ok(rewrite.into_patches())
+}
+
+/// Whether messages of this format hold something that [`encode`] writes differently:
+/// calls beside an empty text, which becomes null, or members that only LangChain and
+/// some providers know. Quotes inside a text are escaped, so that these are member names.
+pub(crate) fn rewrites(messages: &[u8]) -> bool {
+    const REWRITTEN: &[&str] = &[
+        "\"status\"",
+        "\"reasoning_content\"",
+        "\"reasoning\"",
+        "\"reasoning_details\"",
+        "\"additional_kwargs\"",
+        "\"artifact\"",
+        "\"response_metadata\"",
+        "\"usage_metadata\"",
+        "\"tool_use\"",
+        "\"thinking\"",
+        "\"input_text\"",
+        "\"input_image\"",
+    ];
+    let holds = |needle: &str| memmem::find(messages, needle.as_bytes()).is_some();
+    (holds("\"tool_calls\"") && holds("\"\"")) || REWRITTEN.iter().any(|member| holds(member))
+}
+
+/// LangChain sends the bare name of a chosen tool that is not among the tools.
+fn chosen_tool_that_is_missing(rewrite: &Rewrite<'_, '_>) -> Option<String> {
+    let choice = rewrite.present("tool_choice")?;
+    if !choice.starts_with('{') {
+        return None;
+    }
+    let choice: Value = serde_json::from_str(&choice).ok()?;
+    let name = &choice["function"]["name"];
+    let written = name.as_str().map(|_| name.to_string())?;
+    let tools = rewrite.present("tools").unwrap_or_default();
+    (!tools.contains(&written)).then_some(written)
 }
 
 /// Canonical call → provider request.
@@ -352,10 +391,11 @@ fn provider_tool(
     target: &Target,
     losses: &mut Losses,
 ) -> Result<Option<Value>, InvalidCall> {
-    if target.responses_tools != ResponsesTools::None && call.dialect == WireFormat::OpenAiChat {
-        return Err(responses_unavailable());
-    }
+    let has_responses = target.responses_tools != ResponsesTools::None;
     match &tool.kind {
+        _ if has_responses && call.dialect == WireFormat::OpenAiChat => {
+            Err(responses_unavailable())
+        }
         ToolKind::ComputerUse { .. } => Err(invalid(
             "tools",
             "hold a computer-use tool, which chat completions cannot say",
@@ -381,9 +421,7 @@ fn tool_choice_json(call: &ChatCall, losses: &mut Losses) -> Option<Value> {
                 Some(ToolKind::Custom { .. }) => {
                     json!({"type": "custom", "custom": {"name": name}})
                 }
-                Some(_) => json!({"type": "function", "function": {"name": name}}),
-                // LangChain sends the bare name of a tool that is not among them.
-                None => name.as_str().into(),
+                _ => json!({"type": "function", "function": {"name": name}}),
             }
         }
         ToolChoice::Native(value) if call.dialect == WireFormat::OpenAiChat => value.clone(),

@@ -41,7 +41,7 @@ pub(super) fn malformed(message: impl Into<String>) -> ProviderError {
 }
 
 /// Something of an answer that reads like nothing we know.
-pub(super) fn unreadable(problem: InvalidCall) -> ProviderError {
+pub(super) fn unreadable(problem: &InvalidCall) -> ProviderError {
     malformed(format!(
         "the provider's answer is malformed: {}",
         problem.message

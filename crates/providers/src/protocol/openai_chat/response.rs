@@ -31,7 +31,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<ChatReply, ProviderError> {
     if !value["error"].is_null() && !value["choices"].is_array() {
         return Err(decode_embedded(&value));
     }
-    reply_from(value).map_err(unreadable)
+    reply_from(value).map_err(|problem| unreadable(&problem))
 }
 
 fn reply_from(value: Value) -> Result<ChatReply, InvalidCall> {

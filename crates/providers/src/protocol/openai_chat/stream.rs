@@ -392,7 +392,7 @@ impl Writer<'_> {
             };
             self.begin_call(number, name, kind);
         }
-        self.grow_call(number, arguments);
+        self.grow_call(number, &arguments);
         Ok(())
     }
 
@@ -443,11 +443,11 @@ impl Writer<'_> {
         }
     }
 
-    fn grow_call(&mut self, number: u64, arguments: String) {
+    fn grow_call(&mut self, number: u64, arguments: &str) {
         let Some(call) = self.answer.calls.get_mut(&number) else {
             return;
         };
-        call.held_back.push_str(&arguments);
+        call.held_back.push_str(arguments);
         let Some(part) = call.part else { return };
         let arguments = std::mem::take(&mut call.held_back);
         if !arguments.is_empty() {

@@ -1,5 +1,6 @@
 //! Streams as clients read them: canonical events into chunks.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -66,7 +67,7 @@ impl StreamRenderer {
             } => {
                 self.begin(*choice, out);
                 if let Some(delta) = self.part_start(*choice, *index, part) {
-                    self.chunk(*choice, delta, out);
+                    self.chunk(*choice, &delta, out);
                 }
             }
             ChatEvent::PartDelta {
@@ -75,17 +76,17 @@ impl StreamRenderer {
                 delta,
             } => {
                 if let Some(delta) = self.part_delta(*choice, *index, delta) {
-                    self.chunk(*choice, delta, out);
+                    self.chunk(*choice, &delta, out);
                 }
             }
             ChatEvent::Logprobs { choice, logprobs } => {
-                let mut entry = answer(*choice, json!({}));
+                let mut entry = answer(*choice, &json!({}));
                 entry["logprobs"] = logprobs.clone();
                 self.write(json!([entry]), None, out);
             }
             ChatEvent::Finish { choice, reason, .. } => {
                 self.begin(*choice, out);
-                let mut entry = answer(*choice, json!({}));
+                let mut entry = answer(*choice, &json!({}));
                 entry["finish_reason"] = finish_word(*reason).into();
                 self.write(json!([entry]), None, out);
             }
@@ -109,9 +110,9 @@ impl StreamRenderer {
 
     /// Says who speaks, once for each answer.
     fn begin(&mut self, choice: u32, out: &mut Vec<u8>) {
-        if !self.answers.contains_key(&choice) {
-            self.answers.insert(choice, Answer::default());
-            self.chunk(choice, json!({"role": "assistant", "content": ""}), out);
+        if let Entry::Vacant(entry) = self.answers.entry(choice) {
+            entry.insert(Answer::default());
+            self.chunk(choice, &json!({"role": "assistant", "content": ""}), out);
         }
     }
 
@@ -167,7 +168,7 @@ impl StreamRenderer {
         }
     }
 
-    fn chunk(&self, choice: u32, delta: Value, out: &mut Vec<u8>) {
+    fn chunk(&self, choice: u32, delta: &Value, out: &mut Vec<u8>) {
         self.write(json!([answer(choice, delta)]), None, out);
     }
 
@@ -195,7 +196,7 @@ impl StreamRenderer {
     }
 }
 
-fn answer(choice: u32, delta: Value) -> Value {
+fn answer(choice: u32, delta: &Value) -> Value {
     json!({"index": choice, "delta": delta, "logprobs": null, "finish_reason": null})
 }
 

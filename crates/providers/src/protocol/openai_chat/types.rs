@@ -54,7 +54,7 @@ pub(super) fn parse_part(value: Value, path: &str) -> Result<Part, InvalidCall> 
         },
         "image" => match parse_foreign_image(&mut members)? {
             Some(content) => content,
-            None => return Ok(native(members, cache)),
+            None => return Ok(native(members, cache.as_ref())),
         },
         "thinking" | "redacted_thinking" => PartContent::Reasoning(Reasoning {
             id: None,
@@ -62,7 +62,7 @@ pub(super) fn parse_part(value: Value, path: &str) -> Result<Part, InvalidCall> 
             signature: members.take_text("signature")?,
             encrypted: members.take_text("data")?,
         }),
-        _ => return Ok(native(members, cache)),
+        _ => return Ok(native(members, cache.as_ref())),
     };
     members.take("type");
     Ok(Part {
@@ -73,9 +73,9 @@ pub(super) fn parse_part(value: Value, path: &str) -> Result<Part, InvalidCall> 
 }
 
 /// A part that only its own format knows, kept whole.
-fn native(members: Members, cache: Option<CacheMarker>) -> Part {
+fn native(members: Members, cache: Option<&CacheMarker>) -> Part {
     let mut whole = members.rest();
-    if let Some(marker) = &cache {
+    if let Some(marker) = cache {
         whole.insert("cache_control".to_owned(), cache_control(marker));
     }
     Part::new(PartContent::Native(Value::Object(whole)))

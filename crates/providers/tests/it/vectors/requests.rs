@@ -1,0 +1,151 @@
+//! `request` and `request_error` records.
+
+use bytes::Bytes;
+use http::Uri;
+use providers::auth::{self, Credential};
+use providers::catalog::{self, Provider};
+use providers::chat::WireFormat;
+use providers::endpoint::EndpointPolicy;
+use providers::error::InvalidCall;
+use providers::pass_through::{self, Envelope};
+use providers::target::{HttpRequest, Target};
+use providers::{parameters, protocol};
+use serde_json::{Value, json};
+
+use super::compare::{difference, is_branding};
+use super::record::Record;
+use super::{Outcome, Suite};
+
+/// The request that LangChain sent is the one that `encode` makes, and the one that the
+/// pass-through makes wherever it takes the call.
+pub(crate) fn sends(suite: &Suite, record: &Record) -> Result<(), String> {
+    let (encoded, spliced) = both(suite, record)?;
+    let encoded = encoded.map_err(|error| format!("encode: {error}"))?;
+    compare(record, &encoded).map_err(|problem| format!("encode: {problem}"))?;
+    if let Some(spliced) = spliced {
+        let spliced = spliced.map_err(|error| format!("splice: {error}"))?;
+        compare(record, &spliced).map_err(|problem| format!("splice: {problem}"))?;
+    }
+    Ok(())
+}
+
+/// LangChain failed before it sent anything, and so do we.
+pub(crate) fn fails(suite: &Suite, record: &Record) -> Result<(), String> {
+    match both(suite, record) {
+        Err(_) | Ok((Err(_), _)) => Ok(()),
+        Ok((Ok(_), _)) => Err("a request was made although LangChain makes none".to_owned()),
+    }
+}
+
+/// The record needs a protocol that is not spoken yet, and both ways say so.
+pub(crate) fn refuses(suite: &Suite, record: &Record) -> Outcome {
+    match both(suite, record) {
+        Ok((Err(error), spliced)) if says_unavailable(&error) => match spliced {
+            Some(Ok(_)) => Outcome::Failed("the pass-through takes it".to_owned()),
+            _ => Outcome::Pending,
+        },
+        Ok((Err(error), _)) => Outcome::Failed(format!("refused for another reason: {error}")),
+        Ok((Ok(_), _)) => Outcome::Failed("was sent through another protocol".to_owned()),
+        Err(problem) => Outcome::Failed(problem),
+    }
+}
+
+fn says_unavailable(error: &InvalidCall) -> bool {
+    error.message.contains("not available yet")
+}
+
+type Made = Result<HttpRequest, InvalidCall>;
+
+/// The request by way of `encode`, and by way of the pass-through if it takes the call.
+fn both(suite: &Suite, record: &Record) -> Result<(Made, Option<Made>), String> {
+    let settings = record.settings();
+    let provider = catalog::provider(&settings.provider).ok_or("no such provider")?;
+    let policy = EndpointPolicy::PrivateNetworksAllowed;
+    if let Some(error) = parameters::check(provider, &settings, policy).first() {
+        return Err(format!("parameter {:?}: {error}", error.path));
+    }
+    let target = Target::new(&settings).map_err(|error| error.to_string())?;
+    let secret = record.secret();
+    let credential = match &secret {
+        Some(secret) => {
+            Some(Credential::parse(provider, secret).map_err(|error| error.to_string())?)
+        }
+        None if provider.credential_fields.is_empty() => None,
+        None => return Err("no key".to_owned()),
+    };
+    let body = Bytes::from(record.body(suite.structured_output).to_string());
+    let encoded = protocol::parse(WireFormat::OpenAiChat, &body)
+        .and_then(|call| protocol::encode(&call, &target))
+        .map(|encoded| encoded.request);
+    let envelope =
+        Envelope::scan(WireFormat::OpenAiChat, body).map_err(|error| error.to_string())?;
+    let spliced = pass_through::splice(&envelope, &target);
+    let sign = |made: Made| made.map(|request| signed(provider, credential.as_ref(), request));
+    Ok((sign(encoded), spliced.map(sign)))
+}
+
+fn signed(
+    provider: &Provider,
+    credential: Option<&Credential>,
+    mut request: HttpRequest,
+) -> HttpRequest {
+    if let Some(credential) = credential {
+        auth::apply(provider, credential, &mut request);
+    }
+    request
+}
+
+fn compare(record: &Record, request: &HttpRequest) -> Result<(), String> {
+    let expected = &record.expected;
+    let address = address(&request.uri);
+    let body: Value = serde_json::from_slice(&request.body).map_err(|error| error.to_string())?;
+    let checks = [
+        (
+            &expected["method"],
+            json!(request.method.as_str()),
+            "method",
+        ),
+        (&expected["origin"], address["origin"].clone(), "origin"),
+        (&expected["path"], address["path"].clone(), "path"),
+        (&expected["query"], address["query"].clone(), "query"),
+        (&expected["body"], body, "body"),
+    ];
+    for (expected, actual, name) in checks {
+        if let Some(problem) = difference(expected, &actual, name) {
+            return Err(problem);
+        }
+    }
+    for (name, value) in expected["headers"].as_object().into_iter().flatten() {
+        let actual = request
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok());
+        let expected = value.as_str().unwrap_or_default();
+        let is_same = match name.as_str() {
+            "content-type" => {
+                actual.and_then(|text| text.split(';').next()) == expected.split(';').next()
+            }
+            name if is_branding(name) => true,
+            _ => actual == Some(expected),
+        };
+        if !is_same {
+            return Err(format!(
+                "header {name}: expected {expected}, got {actual:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn address(uri: &Uri) -> Value {
+    let url = url::Url::parse(&uri.to_string()).unwrap();
+    let query: serde_json::Map<String, Value> = url
+        .query_pairs()
+        .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
+        .collect();
+    json!({
+        "origin": url.origin().ascii_serialization(),
+        "path": url.path(),
+        "query": query,
+    })
+}
