@@ -1,7 +1,6 @@
 //! Tests of the providers crate through its public interface.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
 
-mod parameters;
 mod pass_through;
 mod pass_through_stream;
 mod streams;

@@ -1,0 +1,72 @@
+//! One client's request, in whichever form a target needs it.
+
+use std::sync::OnceLock;
+
+use http::{HeaderMap, HeaderValue};
+use providers::chat::WireFormat;
+use providers::chat::call::ChatCall;
+use providers::error::InvalidCall;
+use providers::pass_through::Envelope;
+use providers::protocol::parse;
+
+use crate::error::CallError;
+
+/// A request: its scanned body, and the canonical call once somebody needs it.
+pub(crate) struct Call {
+    pub(crate) dialect: WireFormat,
+    pub(crate) wants_stream: bool,
+    /// The client's `anthropic-beta`.
+    pub(crate) anthropic_beta: Option<HeaderValue>,
+    envelope: Option<Envelope>,
+    canonical: OnceLock<Result<ChatCall, InvalidCall>>,
+}
+
+impl Call {
+    /// A client's call.
+    pub(crate) fn new(envelope: Envelope, headers: &HeaderMap) -> Self {
+        Self {
+            dialect: envelope.dialect(),
+            wants_stream: envelope.stream(),
+            anthropic_beta: headers.get("anthropic-beta").cloned(),
+            envelope: Some(envelope),
+            canonical: OnceLock::new(),
+        }
+    }
+
+    /// A call of our own.
+    pub(crate) fn canonical_only(call: ChatCall) -> Self {
+        Self {
+            dialect: call.dialect,
+            wants_stream: call.stream,
+            anthropic_beta: None,
+            envelope: None,
+            canonical: OnceLock::from(Ok(call)),
+        }
+    }
+
+    /// The body as the client sent it; none for a call of our own.
+    pub(crate) const fn envelope(&self) -> Option<&Envelope> {
+        self.envelope.as_ref()
+    }
+
+    /// The canonical call. A pass-through never asks for it; a fallback across
+    /// formats parses the body once.
+    pub(crate) fn canonical(&self) -> Result<&ChatCall, CallError> {
+        let body = self.envelope.as_ref().map(Envelope::body);
+        self.canonical
+            .get_or_init(|| parse(self.dialect, body.map_or(&[], |body| body)))
+            .as_ref()
+            .map_err(|error| CallError::invalid(error.clone()))
+    }
+
+    /// What the client asked for by `model`.
+    pub(crate) fn asked_for(&self) -> &str {
+        let envelope = self.envelope.as_ref();
+        envelope
+            .and_then(|envelope| {
+                let first = envelope.models().and_then(<[String]>::first);
+                envelope.model().or(first.map(String::as_str))
+            })
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,219 @@
+//! One try: a request goes out, and what comes back is an answer or a failure.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use providers::chat::accumulator::Accumulator;
+use providers::chat::event::ChatEvent;
+use providers::chat::usage::Usage;
+use providers::error::{ErrorKind, ProviderError};
+use providers::pass_through;
+use providers::protocol::{Decoder, decode, decode_error, render};
+use tokio::time::Instant;
+
+use super::Call;
+use super::prepare::{Passage, Prepared};
+use crate::gateway::Gateway;
+use crate::stream::{Broken, OpenStream, Pipe};
+use crate::upstream::{Timing, UpstreamBody, UpstreamError, UpstreamResponse};
+
+/// What a provider answered.
+pub(crate) struct Received {
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
+    /// What it said.
+    pub(crate) content: Content,
+}
+
+/// An answer in the client's dialect.
+pub(crate) enum Content {
+    /// Whole.
+    Whole {
+        /// The client's body.
+        body: Bytes,
+        /// Tokens, where the provider counted them.
+        usage: Option<Usage>,
+    },
+    /// Begun: its first content is there.
+    Stream(Box<OpenStream>),
+}
+
+/// How a try failed.
+pub(crate) enum Failed {
+    /// Nothing was sent, for this reason.
+    NotSent(String),
+    /// The provider or the way to it failed.
+    Provider(ProviderError),
+}
+
+impl From<UpstreamError> for Failed {
+    fn from(error: UpstreamError) -> Self {
+        error
+            .into_provider_error()
+            .map_or_else(Self::NotSent, Self::Provider)
+    }
+}
+
+impl From<Broken> for Failed {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Upstream(error) => error.into(),
+            Broken::Provider(error) => error.into(),
+        }
+    }
+}
+
+impl From<ProviderError> for Failed {
+    fn from(error: ProviderError) -> Self {
+        Self::Provider(error)
+    }
+}
+
+/// Sends once.
+pub(crate) async fn exchange(
+    gateway: &Gateway,
+    call: &Call,
+    prepared: &Prepared<'_>,
+    deadline: Instant,
+) -> Result<Received, Failed> {
+    let timing = Timing {
+        connect: gateway.limits.connect,
+        idle: prepared.idle,
+        deadline,
+    };
+    let mut response = gateway
+        .upstream
+        .send(&prepared.request, &prepared.pool_key, timing)
+        .await?;
+    if !response.status.is_success() {
+        return Err(failure(gateway, prepared, &mut response).await);
+    }
+    refuse_compressed(&response.headers)?;
+    let UpstreamResponse { headers, body, .. } = response;
+    let provider_streams = prepared.target.wants_stream(call.wants_stream);
+    let content = match (call.wants_stream, provider_streams) {
+        (true, _) => stream(gateway, call, prepared, &headers, body).await?,
+        (false, false) => whole(gateway, call, prepared, &headers, body).await?,
+        (false, true) => gathered(gateway, call, prepared, body).await?,
+    };
+    Ok(Received { headers, content })
+}
+
+/// What a provider says went wrong.
+async fn failure(
+    gateway: &Gateway,
+    prepared: &Prepared<'_>,
+    response: &mut UpstreamResponse,
+) -> Failed {
+    let status = response.status.as_u16();
+    let limit = gateway.limits.error_body_bytes;
+    // A body that breaks off says less; the status is known all the same.
+    let body = response.body.collect_up_to(limit).await;
+    let body = body.map_or_else(|_| Bytes::new(), |(body, _)| body);
+    let now = gateway.clock.now();
+    let error = decode_error(prepared.target, status, &response.headers, &body, now);
+    Failed::Provider(error)
+}
+
+async fn whole(
+    gateway: &Gateway,
+    call: &Call,
+    prepared: &Prepared<'_>,
+    headers: &HeaderMap,
+    mut body: UpstreamBody,
+) -> Result<Content, Failed> {
+    let received = body.collect(gateway.limits.answer_bytes).await?;
+    if prepared.passage == Passage::PassThrough {
+        let usage = pass_through::usage(call.dialect, &received)?;
+        return Ok(Content::Whole {
+            body: received,
+            usage,
+        });
+    }
+    let now = gateway.clock.now();
+    let reply = decode(prepared.target, 200, headers, &received, now)?;
+    Ok(Content::Whole {
+        body: render(call.dialect, &reply, call.asked_for()),
+        usage: reply.usage,
+    })
+}
+
+async fn stream(
+    gateway: &Gateway,
+    call: &Call,
+    prepared: &Prepared<'_>,
+    headers: &HeaderMap,
+    body: UpstreamBody,
+) -> Result<Content, Failed> {
+    if !is_event_stream(headers) {
+        let message = "the provider was asked for a stream and answered with something else";
+        return Err(malformed(message).into());
+    }
+    let pipe = match (prepared.passage, call.envelope()) {
+        (Passage::PassThrough, Some(envelope)) => Pipe::pass_through(envelope),
+        _ => Pipe::translate(call, prepared.target, gateway.clock.now()),
+    };
+    let limit = gateway.limits.stream_event_bytes;
+    let stream = OpenStream::open(body, pipe, limit).await?;
+    Ok(Content::Stream(Box::new(stream)))
+}
+
+/// A stream that the configuration asks for, for a client that wants none.
+async fn gathered(
+    gateway: &Gateway,
+    call: &Call,
+    prepared: &Prepared<'_>,
+    mut body: UpstreamBody,
+) -> Result<Content, Failed> {
+    let mut decoder = Decoder::new(prepared.target, gateway.clock.now());
+    let mut accumulator = Accumulator::new();
+    let mut events = Vec::new();
+    let mut received = 0;
+    while let Some(piece) = body.piece().await {
+        let piece = piece?;
+        received += piece.len();
+        if received > gateway.limits.answer_bytes {
+            return Err(malformed("the provider's answer is too large").into());
+        }
+        decoder.push(&piece, &mut events)?;
+        gather(&mut accumulator, &mut events)?;
+    }
+    decoder.finish(&mut events)?;
+    gather(&mut accumulator, &mut events)?;
+    let reply = accumulator.finish()?;
+    Ok(Content::Whole {
+        body: render(call.dialect, &reply, call.asked_for()),
+        usage: reply.usage,
+    })
+}
+
+fn gather(accumulator: &mut Accumulator, events: &mut Vec<ChatEvent>) -> Result<(), ProviderError> {
+    events
+        .drain(..)
+        .try_for_each(|event| accumulator.push(event))
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+/// Nothing is decompressed, so that no small answer can become a huge one. Every
+/// request asks for an answer that is not compressed.
+fn refuse_compressed(headers: &HeaderMap) -> Result<(), Failed> {
+    let is_plain = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if is_plain {
+        return Ok(());
+    }
+    Err(malformed("the provider compressed its answer although it was asked not to").into())
+}
+
+fn malformed(message: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Malformed, message.to_owned())
+}

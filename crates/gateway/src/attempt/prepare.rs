@@ -1,0 +1,153 @@
+//! Making the request for one target: translation, then credential.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::id::OrganizationId;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use providers::auth::{self, Credential};
+use providers::catalog::Protocol;
+use providers::chat::WireFormat;
+use providers::error::Loss;
+use providers::pass_through::splice;
+use providers::protocol::encode;
+use providers::target::{HttpRequest, Target};
+
+use super::Call;
+use crate::error::CallError;
+use crate::gateway::Gateway;
+use crate::scrub::Scrubber;
+use crate::secrets::KeyReference;
+use crate::snapshot::{Entry, KeySource, Route};
+use crate::upstream::{Partition, PoolKey};
+
+/// How an answer gets from the provider's format into the client's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passage {
+    /// It is the client's format already.
+    PassThrough,
+    /// By way of the canonical reply.
+    Translate,
+}
+
+/// A request for one target; it can be sent several times.
+pub(crate) struct Prepared<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) request: HttpRequest,
+    pub(crate) passage: Passage,
+    pub(crate) losses: Vec<Loss>,
+    pub(crate) pool_key: PoolKey,
+    pub(crate) credential: Option<Arc<Credential>>,
+    pub(crate) idle: Duration,
+}
+
+impl Prepared<'_> {
+    /// Knows every secret that went into the request.
+    pub(crate) fn scrubber(&self) -> Scrubber {
+        scrubber(self.credential.as_deref())
+    }
+}
+
+/// Knows the secrets of a credential.
+pub(crate) fn scrubber(credential: Option<&Credential>) -> Scrubber {
+    Scrubber::new(credential.map(Credential::secrets).unwrap_or_default())
+}
+
+/// Makes the request.
+///
+/// # Errors
+/// When the configuration cannot be called, the call cannot be said to this
+/// provider, or there is no credential.
+pub(crate) async fn prepare<'a>(
+    gateway: &Gateway,
+    call: &Call,
+    organization_id: OrganizationId,
+    entry: &'a Entry,
+) -> Result<Prepared<'a>, CallError> {
+    let name = &entry.configuration.settings.name;
+    let route = entry
+        .route
+        .as_ref()
+        .map_err(|reason| CallError::uncallable(name, &reason.message))?;
+    let (mut request, passage, losses) = translate(call, &route.target)?;
+    forward_client_headers(call, &route.target, &mut request.headers);
+    let credential = credential(gateway, route, name).await?;
+    if let Some(credential) = &credential {
+        auth::apply(route.target.provider, credential, &mut request);
+    }
+    Ok(Prepared {
+        target: &route.target,
+        request,
+        passage,
+        losses,
+        pool_key: pool_key(route, organization_id),
+        credential,
+        idle: route.idle.unwrap_or(gateway.limits.idle),
+    })
+}
+
+/// Splices the client's body where the formats agree, else goes by the canonical call.
+fn translate(call: &Call, target: &Target) -> Result<(HttpRequest, Passage, Vec<Loss>), CallError> {
+    if let Some(envelope) = call.envelope()
+        && let Some(spliced) = splice(envelope, target)
+    {
+        let request = spliced.map_err(CallError::invalid)?;
+        return Ok((request, Passage::PassThrough, Vec::new()));
+    }
+    let canonical = call.canonical()?;
+    let encoded = encode(canonical, target).map_err(CallError::invalid)?;
+    Ok((encoded.request, Passage::Translate, encoded.losses))
+}
+
+/// Which of Anthropic's beta features a client wants stands in a header and not in
+/// the body. No other header of a client goes to a provider.
+fn forward_client_headers(call: &Call, target: &Target, headers: &mut HeaderMap) {
+    const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+    let speaks_anthropic = target.protocol == Protocol::AnthropicMessages
+        && call.dialect == WireFormat::AnthropicMessages;
+    let Some(wanted) = call.anthropic_beta.as_ref().filter(|_| speaks_anthropic) else {
+        return;
+    };
+    let both = headers.get(&BETA).and_then(|own| {
+        let own = own.to_str().ok()?;
+        HeaderValue::from_str(&format!("{own},{}", wanted.to_str().ok()?)).ok()
+    });
+    headers.insert(BETA, both.unwrap_or_else(|| wanted.clone()));
+}
+
+async fn credential(
+    gateway: &Gateway,
+    route: &Route,
+    name: &str,
+) -> Result<Option<Arc<Credential>>, CallError> {
+    let reference = match &route.key {
+        KeySource::Own(reference) | KeySource::Platform(reference) => reference,
+        KeySource::NotNeeded => return Ok(None),
+        KeySource::Missing => {
+            let provider = &route.target.provider.name;
+            return Err(CallError::credential_missing(name, provider));
+        }
+    };
+    if let Some(open) = gateway.secrets.cached(reference) {
+        return Ok(Some(open));
+    }
+    match gateway.secrets.open(reference).await {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) => {
+            tracing::warn!(error.message = %error, "a provider's key cannot be opened");
+            Err(CallError::secret(&error))
+        }
+    }
+}
+
+fn pool_key(route: &Route, organization_id: OrganizationId) -> PoolKey {
+    let partition = match &route.key {
+        KeySource::Own(KeyReference::Own { alias, .. }) => Partition::Secret(alias.clone()),
+        KeySource::Platform(_) => Partition::Platform,
+        _ => Partition::Tenant(organization_id),
+    };
+    PoolKey {
+        origin: route.target.origin.clone(),
+        partition,
+    }
+}

@@ -1,0 +1,254 @@
+//! Why a call was not answered, in the words of the client's dialect.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use providers::chat::WireFormat;
+use providers::error::{ErrorKind, InvalidCall, ProviderError};
+use providers::protocol::{ClientError, render_error, render_stream_error};
+
+use crate::meter::Outcome;
+use crate::scrub::Scrubber;
+use crate::secrets::SecretError;
+
+/// How long a client is asked to wait where nobody said how long.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// A call that was not answered. Its texts are scrubbed already.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CallError {
+    pub(crate) status: StatusCode,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) parameter: Option<String>,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) outcome: Outcome,
+}
+
+impl CallError {
+    fn refused(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.into(),
+            parameter: None,
+            retry_after: None,
+            outcome: Outcome::Refused,
+        }
+    }
+
+    /// The same for every reason, so that it says nothing about keys that exist.
+    pub(crate) fn unauthenticated() -> Self {
+        Self::refused(
+            StatusCode::UNAUTHORIZED,
+            "invalid_api_key",
+            "This API key is missing or not valid. Send one of Quartermaster's own as \
+             `Authorization: Bearer …` or `x-api-key`.",
+        )
+    }
+
+    pub(crate) fn doubled_header(name: &str) -> Self {
+        let message = format!("The header `{name}` was sent more than once.");
+        Self::refused(StatusCode::BAD_REQUEST, "invalid_request", message)
+    }
+
+    pub(crate) fn forbidden() -> Self {
+        Self::refused(
+            StatusCode::FORBIDDEN,
+            "insufficient_scope",
+            "This API key may not call models; it lacks the scope `invoke`.",
+        )
+    }
+
+    pub(crate) fn invalid(error: InvalidCall) -> Self {
+        Self {
+            parameter: error.parameter,
+            ..Self::refused(StatusCode::BAD_REQUEST, "invalid_request", error.message)
+        }
+    }
+
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        let message = format!("The request body is larger than {limit} bytes.");
+        Self::refused(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+    }
+
+    pub(crate) fn body_too_slow() -> Self {
+        let message = "The request body did not arrive in time.";
+        Self::refused(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+    }
+
+    pub(crate) fn body_broken() -> Self {
+        let message = "The request body broke off.";
+        Self::refused(StatusCode::BAD_REQUEST, "invalid_request", message)
+    }
+
+    pub(crate) fn unsupported_media_type() -> Self {
+        let message = "The request body must be JSON, in UTF-8 and not compressed.";
+        Self::refused(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            message,
+        )
+    }
+
+    pub(crate) fn configuration_not_found(selector: &str) -> Self {
+        let shown: String = selector.chars().take(255).collect();
+        Self {
+            parameter: Some("model".to_owned()),
+            ..Self::refused(
+                StatusCode::NOT_FOUND,
+                "model_configuration_not_found",
+                format!(
+                    "No model configuration has the id or the exact name `{shown}`. \
+                     GET /v1/models lists those you can call."
+                ),
+            )
+        }
+    }
+
+    pub(crate) fn model_missing() -> Self {
+        Self {
+            parameter: Some("model".to_owned()),
+            ..Self::refused(
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "`model` is missing: send the id or the exact name of a model configuration.",
+            )
+        }
+    }
+
+    pub(crate) fn computer_use_unsupported(name: &str) -> Self {
+        Self {
+            parameter: Some("tools".to_owned()),
+            ..Self::refused(
+                StatusCode::BAD_REQUEST,
+                "computer_use_not_supported",
+                format!(
+                    "The request carries a computer-use tool, and the model configuration \
+                     `{name}` is not marked `is_computer_use_model`."
+                ),
+            )
+        }
+    }
+
+    /// What the egress guard forbids; nothing was sent.
+    pub(crate) fn egress(message: String) -> Self {
+        Self::refused(StatusCode::BAD_GATEWAY, "egress_refused", message)
+    }
+
+    pub(crate) fn uncallable(name: &str, reason: &str) -> Self {
+        Self::refused(
+            StatusCode::BAD_REQUEST,
+            "model_configuration_not_callable",
+            format!("The model configuration `{name}` cannot be called: {reason}"),
+        )
+    }
+
+    pub(crate) fn credential_missing(name: &str, provider: &str) -> Self {
+        Self::refused(
+            StatusCode::BAD_REQUEST,
+            "provider_credential_missing",
+            format!(
+                "No key is set for the provider `{provider}` of the model configuration \
+                 `{name}`. Set its `api_key`, or ask the operator for a platform credential."
+            ),
+        )
+    }
+
+    pub(crate) fn secret(error: &SecretError) -> Self {
+        match error {
+            SecretError::Unavailable(_) => Self {
+                retry_after: Some(DEFAULT_RETRY_AFTER),
+                ..Self::refused(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "secret_unavailable",
+                    "The provider's key cannot be read now. Try again.",
+                )
+            },
+            SecretError::Refused(_) => Self::refused(
+                StatusCode::BAD_GATEWAY,
+                "secret_unavailable",
+                "The provider's key cannot be opened for this configuration. Set its \
+                 `api_key` anew.",
+            ),
+        }
+    }
+
+    /// A provider's failure, by the table of the design: what the client's request
+    /// caused keeps its status; what our credential caused is not the client's 401;
+    /// and a status that clients do not know never reaches them.
+    pub(crate) fn provider(error: &ProviderError, scrubber: &Scrubber) -> Self {
+        let status = status_of(error);
+        let is_clients_doing = status.is_client_error();
+        let own_code = error.code.as_deref().filter(|_| is_clients_doing);
+        let code = own_code.map_or_else(
+            || error.kind.as_str().to_owned(),
+            |code| scrubber.scrub(code),
+        );
+        let wants_wait = matches!(status.as_u16(), 429 | 503);
+        let retry_after = error.retry_after.or(Some(DEFAULT_RETRY_AFTER));
+        Self {
+            status,
+            code,
+            message: scrubber.scrub(&error.message),
+            parameter: error.parameter.as_deref().map(|name| scrubber.scrub(name)),
+            retry_after: retry_after.filter(|_| wants_wait),
+            outcome: Outcome::Failed(error.kind),
+        }
+    }
+
+    /// As an HTTP answer.
+    pub(crate) fn into_response(self, dialect: WireFormat, request_id: &str) -> Response<Body> {
+        let body = render_error(dialect, &self.client_error(request_id));
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+
+    /// As the last event of a stream that has begun.
+    pub(crate) fn as_stream_event(&self, dialect: WireFormat, request_id: &str) -> bytes::Bytes {
+        render_stream_error(dialect, &self.client_error(request_id))
+    }
+
+    fn client_error<'a>(&'a self, request_id: &'a str) -> ClientError<'a> {
+        ClientError {
+            status: self.status.as_u16(),
+            code: &self.code,
+            message: &self.message,
+            parameter: self.parameter.as_deref(),
+            request_id,
+        }
+    }
+}
+
+fn status_of(error: &ProviderError) -> StatusCode {
+    let kept = error
+        .status
+        .filter(|status| matches!(status, 400 | 404 | 413 | 422 | 429))
+        .and_then(|status| StatusCode::from_u16(status).ok());
+    match error.kind {
+        ErrorKind::Authentication => StatusCode::BAD_GATEWAY,
+        ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::InvalidRequest => kept.unwrap_or(StatusCode::BAD_REQUEST),
+        ErrorKind::RateLimit => kept.unwrap_or(StatusCode::TOO_MANY_REQUESTS),
+        ErrorKind::ModelNotFound => kept.unwrap_or(StatusCode::NOT_FOUND),
+        ErrorKind::Quota
+        | ErrorKind::Server
+        | ErrorKind::Connect
+        | ErrorKind::Connection
+        | ErrorKind::Conflict
+        | ErrorKind::Malformed => kept.unwrap_or(StatusCode::BAD_GATEWAY),
+    }
+}

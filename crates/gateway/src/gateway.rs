@@ -1,0 +1,94 @@
+//! The gateway itself: what every call shares.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use domain::clock::{Clock, Entropy};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::limit::Limits;
+use crate::meter::UsageSink;
+use crate::metrics::Metrics;
+use crate::secrets::SecretSource;
+use crate::snapshot::Snapshot;
+use crate::upstream::egress::EgressSettings;
+use crate::upstream::in_process::InProcessOrigins;
+use crate::upstream::resolver::Resolver;
+use crate::upstream::{Upstream, UpstreamSetupError};
+
+/// What the operator decides.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Bounds of every call.
+    pub limits: Limits,
+    /// Where calls may go.
+    pub egress: EgressSettings,
+}
+
+/// What the gateway needs of the process it runs in.
+pub struct Dependencies {
+    /// What may be called. Whoever follows the change feed stores new snapshots in it.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Opens credentials.
+    pub secrets: Arc<dyn SecretSource>,
+    /// Takes the record of every attempt.
+    pub usage: Arc<dyn UsageSink>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, for identifiers and backoff.
+    pub entropy: Arc<dyn Entropy>,
+    /// Turns host names into addresses.
+    pub resolver: Arc<dyn Resolver>,
+    /// Origins that answer inside this process instead of over a socket.
+    pub in_process: InProcessOrigins,
+    /// Where the connections of HTTP/2 upstreams and the pool's sweeper run.
+    pub tasks: TaskTracker,
+    /// Cancelled when the process is to end: idle upstream connections are closed.
+    pub shutdown: CancellationToken,
+    /// The metric families, registered already.
+    pub metrics: Metrics,
+}
+
+/// The data plane of one process. Made once; shared by every call.
+pub struct Gateway {
+    pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(crate) secrets: Arc<dyn SecretSource>,
+    pub(crate) usage: Arc<dyn UsageSink>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) upstream: Upstream,
+    pub(crate) metrics: Metrics,
+    pub(crate) limits: Limits,
+}
+
+impl Gateway {
+    /// Puts the gateway together. Must be called inside a Tokio runtime, since the
+    /// pool's sweeper starts here.
+    ///
+    /// # Errors
+    /// When the extra root certificates are not certificates.
+    pub fn new(
+        settings: Settings,
+        dependencies: Dependencies,
+    ) -> Result<Arc<Self>, UpstreamSetupError> {
+        let Settings { limits, egress } = settings;
+        let upstream = Upstream::new(
+            &egress,
+            dependencies.resolver,
+            dependencies.in_process,
+            &dependencies.tasks,
+            dependencies.shutdown,
+        )?;
+        Ok(Arc::new(Self {
+            snapshot: dependencies.snapshot,
+            secrets: dependencies.secrets,
+            usage: dependencies.usage,
+            clock: dependencies.clock,
+            entropy: dependencies.entropy,
+            upstream,
+            metrics: dependencies.metrics,
+            limits,
+        }))
+    }
+}

@@ -1,0 +1,123 @@
+//! Answers: what the provider said, and our own headers that say how it came about.
+
+use axum::body::Body;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use providers::chat::WireFormat;
+use providers::error::Loss;
+
+use crate::attempt::{Answer, Content, scrubber};
+use crate::error::CallError;
+use crate::meter::{CallMeter, Outcome};
+use crate::scrub::Scrubber;
+use crate::snapshot::{Entry, KeySource};
+
+const MODEL_CONFIGURATION: HeaderName =
+    HeaderName::from_static("x-quartermaster-model-configuration");
+const PROVIDER: HeaderName = HeaderName::from_static("x-quartermaster-provider");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-quartermaster-attempts");
+const TRANSLATION_LOSS: HeaderName = HeaderName::from_static("x-quartermaster-translation-loss");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where Anthropic's clients look for the request's id.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// Headers of a provider that go on to the client. Nothing else does: no cookies,
+/// no hop-by-hop headers, nothing that names the account behind a key.
+const FORWARDED: [&str; 2] = ["openai-processing-ms", "openai-version"];
+/// Headers that go on where the key is the organisation's own, since they tell
+/// about the account behind it.
+const FORWARDED_WITH_OWN_KEY: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
+
+/// The answer of a target.
+pub(crate) fn success(dialect: WireFormat, answer: Answer, mut meter: CallMeter) -> Response<Body> {
+    meter.content_comes();
+    let mut headers = HeaderMap::with_capacity(8);
+    forward_headers(&answer, &mut headers);
+    say_what_happened(dialect, &meter, &mut headers);
+    say_losses(&answer.losses, &mut headers);
+    let body = match answer.content {
+        Content::Whole { body, usage } => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            meter.attempt_ends(Outcome::Success, usage);
+            meter.call_ends(200, Outcome::Success);
+            Body::from(body)
+        }
+        Content::Stream(stream) => {
+            let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
+            headers.insert(CONTENT_TYPE, kind);
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            // nginx would collect the pieces otherwise.
+            let unbuffered = HeaderName::from_static("x-accel-buffering");
+            headers.insert(unbuffered, HeaderValue::from_static("no"));
+            Body::new(stream.into_body(dialect, answer.credential, meter))
+        }
+    };
+    let mut response = Response::new(body);
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The answer to a call that failed.
+pub(crate) fn failure(
+    dialect: WireFormat,
+    error: CallError,
+    mut meter: CallMeter,
+) -> Response<Body> {
+    let (status, outcome) = (error.status.as_u16(), error.outcome);
+    let mut response = error.into_response(dialect, meter.request_id());
+    say_what_happened(dialect, &meter, response.headers_mut());
+    meter.call_ends(status, outcome);
+    response
+}
+
+fn say_what_happened(dialect: WireFormat, meter: &CallMeter, headers: &mut HeaderMap) {
+    if let Some(entry) = meter.entry() {
+        let id = entry.configuration.id.to_string();
+        insert_text(headers, MODEL_CONFIGURATION, &id);
+        insert_text(headers, PROVIDER, &entry.configuration.settings.provider);
+    }
+    headers.insert(ATTEMPTS, HeaderValue::from(meter.attempts()));
+    insert_text(headers, REQUEST_ID, meter.request_id());
+    if dialect == WireFormat::AnthropicMessages {
+        insert_text(headers, ANTHROPIC_REQUEST_ID, meter.request_id());
+    }
+}
+
+fn say_losses(losses: &[Loss], headers: &mut HeaderMap) {
+    if losses.is_empty() {
+        return;
+    }
+    let mut names: Vec<&str> = losses.iter().map(|loss| loss.what.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    insert_text(headers, TRANSLATION_LOSS, &names.join(", "));
+}
+
+fn forward_headers(answer: &Answer, headers: &mut HeaderMap) {
+    let has_own_key = has_own_key(&answer.entry);
+    let mut secrets: Option<Scrubber> = None;
+    for (name, value) in &answer.headers {
+        let text = name.as_str();
+        let is_about_account = FORWARDED_WITH_OWN_KEY
+            .iter()
+            .any(|prefix| text.starts_with(prefix));
+        if !(FORWARDED.contains(&text) || has_own_key && is_about_account) {
+            continue;
+        }
+        let secrets = secrets.get_or_insert_with(|| scrubber(answer.credential.as_deref()));
+        if value.to_str().is_ok_and(|value| !secrets.finds_in(value)) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+fn has_own_key(entry: &Entry) -> bool {
+    let route = entry.route.as_ref();
+    route.is_ok_and(|route| matches!(route.key, KeySource::Own(_)))
+}
+
+fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,115 @@
+//! Where calls come in: routes, bodies, and answers in the client's dialect.
+
+pub(crate) mod answer;
+pub(crate) mod body;
+mod models;
+pub mod write_deadline;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use http::{Request, Response};
+use providers::chat::WireFormat;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::gateway::Gateway;
+use crate::serve::serve;
+
+/// Every route of the data plane, and its OpenAPI operations.
+pub fn router(gateway: Arc<Gateway>) -> (axum::Router, utoipa::openapi::OpenApi) {
+    OpenApiRouter::new()
+        .routes(routes!(chat_completions))
+        .routes(routes!(messages))
+        .routes(routes!(models::list))
+        .routes(routes!(models::get))
+        .with_state(gateway)
+        .split_for_parts()
+}
+
+/// Call a model in OpenAI's chat-completions format
+///
+/// `model` is the id or the exact name of a model configuration; `models` lists, in
+/// order, the configurations to fall back to. All other members are OpenAI's, and win
+/// over what the configuration sets. With `"stream": true` the answer is a stream of
+/// server-sent events.
+#[utoipa::path(
+    post,
+    path = "/v1/chat/completions",
+    tag = "inference",
+    operation_id = "create_chat_completion",
+    request_body(
+        content = Object,
+        content_type = "application/json",
+        description = "A chat-completions request, see https://platform.openai.com/docs/api-reference/chat/create",
+        example = json!({
+            "model": "simulated",
+            "messages": [{"role": "user", "content": "Hello!"}]
+        })
+    ),
+    params(
+        ("X-Run-Id" = Option<String>, Header, description = "The run that the call's cost is booked on")
+    ),
+    responses(
+        (status = 200, content_type = "application/json", body = Object, description = "OpenAI's chat completion, or a stream of `text/event-stream`"),
+        (status = 400, description = "The request is not valid, or the configuration cannot be called"),
+        (status = 401, description = "The API key is missing or not valid"),
+        (status = 403, description = "The API key lacks the scope `invoke`"),
+        (status = 404, description = "No such model configuration, or the provider does not know the model"),
+        (status = 413, description = "The request body is too large"),
+        (status = 429, description = "The provider limits the rate; see `Retry-After`"),
+        (status = 502, description = "The provider failed, or refused its key (`provider_authentication`)"),
+        (status = 503, description = "The provider is overloaded; see `Retry-After`"),
+        (status = 504, description = "The provider took too long"),
+    ),
+    security(("bearer" = []))
+)]
+async fn chat_completions(
+    State(gateway): State<Arc<Gateway>>,
+    request: Request<Body>,
+) -> Response<Body> {
+    serve(&gateway, WireFormat::OpenAiChat, request).await
+}
+
+/// Call a model in Anthropic's messages format
+///
+/// `model` is the id or the exact name of a model configuration; `models` lists, in
+/// order, the configurations to fall back to. All other members are Anthropic's, and win
+/// over what the configuration sets. With `"stream": true` the answer is a stream of
+/// server-sent events. The key may also be sent as `x-api-key`.
+#[utoipa::path(
+    post,
+    path = "/v1/messages",
+    tag = "inference",
+    operation_id = "create_message",
+    request_body(
+        content = Object,
+        content_type = "application/json",
+        description = "A messages request, see https://docs.anthropic.com/en/api/messages",
+        example = json!({
+            "model": "simulated",
+            "max_tokens": 100,
+            "messages": [{"role": "user", "content": "Hello!"}]
+        })
+    ),
+    params(
+        ("X-Run-Id" = Option<String>, Header, description = "The run that the call's cost is booked on")
+    ),
+    responses(
+        (status = 200, content_type = "application/json", body = Object, description = "Anthropic's message, or a stream of `text/event-stream`"),
+        (status = 400, description = "The request is not valid, or the configuration cannot be called"),
+        (status = 401, description = "The API key is missing or not valid"),
+        (status = 403, description = "The API key lacks the scope `invoke`"),
+        (status = 404, description = "No such model configuration, or the provider does not know the model"),
+        (status = 413, description = "The request body is too large"),
+        (status = 429, description = "The provider limits the rate; see `Retry-After`"),
+        (status = 502, description = "The provider failed, or refused its key (`provider_authentication`)"),
+        (status = 503, description = "The provider is overloaded; see `Retry-After`"),
+        (status = 504, description = "The provider took too long"),
+    ),
+    security(("bearer" = []))
+)]
+async fn messages(State(gateway): State<Arc<Gateway>>, request: Request<Body>) -> Response<Body> {
+    serve(&gateway, WireFormat::AnthropicMessages, request).await
+}

@@ -1,0 +1,140 @@
+//! `/v1/models`: what the caller may select, in OpenAI's or Anthropic's shape.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Response};
+use providers::chat::WireFormat;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::authenticate::authenticate;
+use crate::error::CallError;
+use crate::gateway::Gateway;
+use crate::snapshot::Entry;
+
+/// List what can be called
+///
+/// Every model configuration that the key may select by name: the organisation's own,
+/// then the system defaults. In OpenAI's shape; in Anthropic's where the request carries
+/// `anthropic-version`.
+#[utoipa::path(
+    get,
+    path = "/v1/models",
+    tag = "inference",
+    operation_id = "list_models",
+    responses(
+        (status = 200, content_type = "application/json", body = Object, description = "A list of models"),
+        (status = 401, description = "The API key is missing or not valid"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn list(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let dialect = dialect(&headers);
+    let snapshot = gateway.snapshot.load_full();
+    match authenticate(&snapshot, &headers) {
+        Ok(caller) => {
+            let models: Vec<Value> = snapshot
+                .selectable(caller.organization_id)
+                .map(|entry| model(dialect, entry))
+                .collect();
+            json_response(&model_list(dialect, &models))
+        }
+        Err(error) => error.into_response(dialect, request_id(&headers)),
+    }
+}
+
+/// Look up one thing that can be called
+#[utoipa::path(
+    get,
+    path = "/v1/models/{model}",
+    tag = "inference",
+    operation_id = "get_model",
+    params(("model" = String, Path, description = "Id or exact name of a model configuration")),
+    responses(
+        (status = 200, content_type = "application/json", body = Object, description = "The model"),
+        (status = 401, description = "The API key is missing or not valid"),
+        (status = 404, description = "No such model configuration"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn get(
+    State(gateway): State<Arc<Gateway>>,
+    Path(selector): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let dialect = dialect(&headers);
+    let snapshot = gateway.snapshot.load_full();
+    let found = authenticate(&snapshot, &headers).and_then(|caller| {
+        snapshot
+            .select(caller.organization_id, &selector)
+            .ok_or_else(|| CallError::configuration_not_found(&selector))
+    });
+    match found {
+        Ok(entry) => json_response(&model(dialect, entry)),
+        Err(error) => error.into_response(dialect, request_id(&headers)),
+    }
+}
+
+/// Anthropic's clients always send their API's version.
+fn dialect(headers: &HeaderMap) -> WireFormat {
+    if headers.contains_key("anthropic-version") {
+        WireFormat::AnthropicMessages
+    } else {
+        WireFormat::OpenAiChat
+    }
+}
+
+fn model(dialect: WireFormat, entry: &Entry) -> Value {
+    let row = &entry.configuration;
+    match dialect {
+        WireFormat::OpenAiChat => json!({
+            "id": row.settings.name,
+            "object": "model",
+            "created": row.created_at.as_second(),
+            "owned_by": row.settings.provider,
+            "model_configuration_id": row.id,
+        }),
+        WireFormat::AnthropicMessages => json!({
+            "type": "model",
+            "id": row.settings.name,
+            "display_name": row.settings.name,
+            "created_at": row.created_at.to_string(),
+            "model_configuration_id": row.id,
+        }),
+    }
+}
+
+/// Everything fits one page.
+fn model_list(dialect: WireFormat, models: &[Value]) -> Value {
+    match dialect {
+        WireFormat::OpenAiChat => json!({"object": "list", "data": models}),
+        WireFormat::AnthropicMessages => {
+            let id = |model: Option<&Value>| model.and_then(|model| model.get("id")).cloned();
+            json!({
+                "first_id": id(models.first()),
+                "last_id": id(models.last()),
+                "has_more": false,
+                "data": models,
+            })
+        }
+    }
+}
+
+fn json_response(value: &impl Serialize) -> Response<Body> {
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(Body::from(body));
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+fn request_id(headers: &HeaderMap) -> &str {
+    let id = headers.get("x-request-id");
+    id.and_then(|id| id.to_str().ok()).unwrap_or_default()
+}

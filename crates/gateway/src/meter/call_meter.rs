@@ -1,0 +1,219 @@
+//! Follows one call from its first byte to the last of its answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::api_key::Caller;
+use domain::clock::time_ordered_id;
+use http::{HeaderMap, HeaderValue};
+use jiff::Timestamp;
+use providers::chat::WireFormat;
+use providers::chat::usage::Usage;
+
+use super::{AttemptRecord, KeyOwner, Outcome};
+use crate::gateway::Gateway;
+use crate::metrics::FinishedCall;
+use crate::snapshot::{Entry, KeySource};
+
+/// The status that a call is logged with when its client went away; nobody sees it.
+const CLIENT_CLOSED: u16 = 499;
+/// The longest request id or run id that is taken over from a client.
+const LONGEST_ID: usize = 128;
+
+/// The record of one call. Dropped before its end, it notes that the client went away.
+pub(crate) struct CallMeter {
+    gateway: Arc<Gateway>,
+    dialect: WireFormat,
+    request_id: String,
+    run_id: Option<String>,
+    caller: Option<Arc<Caller>>,
+    is_stream: bool,
+    started: Instant,
+    attempts: u32,
+    attempt: Option<Attempt>,
+    entry: Option<Arc<Entry>>,
+    usage: Option<Usage>,
+    time_to_first_byte: Option<Duration>,
+    has_ended: bool,
+}
+
+struct Attempt {
+    entry: Arc<Entry>,
+    started_at: Timestamp,
+    started: Instant,
+    time_to_first_byte: Option<Duration>,
+}
+
+impl CallMeter {
+    pub(crate) fn begin(gateway: &Arc<Gateway>, dialect: WireFormat, headers: &HeaderMap) -> Self {
+        gateway.metrics.call_begins();
+        let request_id = client_id(headers.get("x-request-id")).unwrap_or_else(|| {
+            time_ordered_id(gateway.clock.as_ref(), gateway.entropy.as_ref()).to_string()
+        });
+        Self {
+            gateway: Arc::clone(gateway),
+            dialect,
+            request_id,
+            run_id: client_id(headers.get("x-run-id")),
+            caller: None,
+            is_stream: false,
+            started: Instant::now(),
+            attempts: 0,
+            attempt: None,
+            entry: None,
+            usage: None,
+            time_to_first_byte: None,
+            has_ended: false,
+        }
+    }
+
+    pub(crate) fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// Requests to providers that were begun.
+    pub(crate) const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The configuration that was tried last.
+    pub(crate) const fn entry(&self) -> Option<&Arc<Entry>> {
+        self.entry.as_ref()
+    }
+
+    pub(crate) fn caller_is(&mut self, caller: &Arc<Caller>) {
+        self.caller = Some(Arc::clone(caller));
+    }
+
+    pub(crate) const fn wants_stream(&mut self, is_stream: bool) {
+        self.is_stream = is_stream;
+    }
+
+    pub(crate) fn attempt_begins(&mut self, entry: &Arc<Entry>) {
+        self.attempts += 1;
+        self.entry = Some(Arc::clone(entry));
+        self.attempt = Some(Attempt {
+            entry: Arc::clone(entry),
+            started_at: self.gateway.clock.now(),
+            started: Instant::now(),
+            time_to_first_byte: None,
+        });
+    }
+
+    /// The first content, or the whole answer, is there.
+    pub(crate) fn content_comes(&mut self) {
+        self.time_to_first_byte = Some(self.started.elapsed());
+        if let Some(attempt) = &mut self.attempt {
+            attempt.time_to_first_byte = Some(attempt.started.elapsed());
+        }
+    }
+
+    pub(crate) fn attempt_ends(&mut self, outcome: Outcome, usage: Option<Usage>) {
+        let Some(attempt) = self.attempt.take() else {
+            return;
+        };
+        self.usage = usage;
+        let Ok(route) = &attempt.entry.route else {
+            return;
+        };
+        let provider = route.target.provider.name.as_str();
+        self.gateway
+            .metrics
+            .attempt_ends(provider, outcome.as_str(), usage);
+        let Some(caller) = &self.caller else { return };
+        let configuration = &attempt.entry.configuration;
+        self.gateway.usage.record(AttemptRecord {
+            request_id: self.request_id.clone(),
+            organization_id: caller.organization_id,
+            api_key_id: caller.api_key_id,
+            run_id: self.run_id.clone(),
+            model_configuration_id: configuration.id,
+            revision: configuration.revision,
+            provider,
+            model: route.target.model.clone(),
+            key_owner: key_owner(&route.key),
+            attempt: self.attempts,
+            is_stream: self.is_stream,
+            usage,
+            outcome,
+            started_at: attempt.started_at,
+            duration: attempt.started.elapsed(),
+            time_to_first_byte: attempt.time_to_first_byte,
+        });
+    }
+
+    /// The call is over: its metrics and its one line of log.
+    pub(crate) fn call_ends(&mut self, status: u16, outcome: Outcome) {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return;
+        }
+        let duration = self.started.elapsed();
+        self.gateway.metrics.call_ends(&FinishedCall {
+            dialect: self.dialect.as_str(),
+            provider: self.provider(),
+            outcome: outcome.as_str(),
+            duration,
+            time_to_first_byte: self.time_to_first_byte,
+        });
+        self.log(status, outcome, duration);
+    }
+
+    fn provider(&self) -> &'static str {
+        let route = self
+            .entry
+            .as_ref()
+            .and_then(|entry| entry.route.as_ref().ok());
+        route.map_or("none", |route| route.target.provider.name.as_str())
+    }
+
+    fn log(&self, status: u16, outcome: Outcome, duration: Duration) {
+        let configuration = self.entry.as_ref().map(|entry| &entry.configuration);
+        let caller = self.caller.as_ref();
+        let usage = self.usage;
+        tracing::info!(
+            request.id = %self.request_id,
+            run.id = self.run_id,
+            organization.id = caller.map(|caller| tracing::field::display(caller.organization_id)),
+            api_key.id = caller.map(|caller| tracing::field::display(caller.api_key_id)),
+            dialect = self.dialect.as_str(),
+            http.response.status_code = status,
+            outcome = outcome.as_str(),
+            model_configuration.id = configuration.map(|row| tracing::field::display(row.id)),
+            model_configuration.revision = configuration.map(|row| row.revision),
+            gen_ai.provider.name = self.provider(),
+            gen_ai.request.model = configuration.map(|row| row.settings.model.as_str()),
+            gen_ai.usage.input_tokens = usage.map(|usage| usage.input_tokens()),
+            gen_ai.usage.output_tokens = usage.map(|usage| usage.output_tokens),
+            attempts = self.attempts,
+            is_stream = self.is_stream,
+            duration_ms = duration.as_secs_f64() * 1000.0,
+            time_to_first_byte_ms = self
+                .time_to_first_byte
+                .map(|time| time.as_secs_f64() * 1000.0),
+            "call"
+        );
+    }
+}
+
+impl Drop for CallMeter {
+    fn drop(&mut self) {
+        self.attempt_ends(Outcome::ClientClosed, None);
+        self.call_ends(CLIENT_CLOSED, Outcome::ClientClosed);
+    }
+}
+
+const fn key_owner(key: &KeySource) -> KeyOwner {
+    match key {
+        KeySource::Own(_) => KeyOwner::Organization,
+        KeySource::Platform(_) => KeyOwner::Platform,
+        KeySource::NotNeeded | KeySource::Missing => KeyOwner::Nobody,
+    }
+}
+
+/// An id that a client chose, if it is short and visible.
+fn client_id(value: Option<&HeaderValue>) -> Option<String> {
+    let text = value?.to_str().ok()?;
+    let is_sane =
+        (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_sane.then(|| text.to_owned())
+}

@@ -1,0 +1,50 @@
+//! The whole data plane, in one function.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{HeaderMap, Request, Response};
+use providers::chat::WireFormat;
+use providers::pass_through::Envelope;
+
+use crate::attempt::{Answer, Call, attempt};
+use crate::authenticate::authenticate;
+use crate::error::CallError;
+use crate::gateway::Gateway;
+use crate::ingress::{answer, body};
+use crate::meter::CallMeter;
+use crate::resolve::resolve;
+
+/// Serves one inference call.
+pub(crate) async fn serve(
+    gateway: &Arc<Gateway>,
+    dialect: WireFormat,
+    request: Request<Body>,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let mut meter = CallMeter::begin(gateway, dialect, &parts.headers);
+    match call(gateway, dialect, &parts.headers, body, &mut meter).await {
+        Ok(answer) => answer::success(dialect, answer, meter),
+        Err(error) => answer::failure(dialect, error, meter),
+    }
+}
+
+/// The stages of a call, in order. Behind `attempt` lie `upstream`, which sends, and
+/// `stream`, which forwards; `answer` and `meter` take what comes back.
+async fn call(
+    gateway: &Gateway,
+    dialect: WireFormat,
+    headers: &HeaderMap,
+    body: Body,
+    meter: &mut CallMeter,
+) -> Result<Answer, CallError> {
+    let snapshot = gateway.snapshot.load_full();
+    let caller = authenticate(&snapshot, headers)?;
+    meter.caller_is(&caller);
+    let body = body::read(headers, body, &gateway.limits).await?;
+    let envelope = Envelope::scan(dialect, body).map_err(CallError::invalid)?;
+    meter.wants_stream(envelope.stream());
+    let plan = resolve(&snapshot, &caller, &envelope, gateway.limits.call)?;
+    let call = Call::new(envelope, headers);
+    attempt(gateway, &call, caller.organization_id, &plan, meter).await
+}

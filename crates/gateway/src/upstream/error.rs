@@ -1,0 +1,81 @@
+//! What can go wrong on the way to a provider.
+
+use std::error::Error;
+use std::fmt::Write;
+
+use providers::error::{ErrorKind, ProviderError};
+
+/// A failure between us and a provider, without an answer. Messages hold hosts and
+/// causes, never a path, a query or a header.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamError {
+    /// The egress guard or the configuration forbids the call; nothing was sent.
+    #[error("{0}")]
+    Refused(String),
+    /// The call was begun and failed.
+    #[error("{message}")]
+    Failed {
+        /// What kind of failure.
+        kind: ErrorKind,
+        /// What happened.
+        message: String,
+    },
+}
+
+impl UpstreamError {
+    pub(crate) fn failed(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::Failed {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn connect(error: &dyn Error) -> Self {
+        Self::failed(
+            ErrorKind::Connect,
+            format!("no connection to the provider: {}", causes(error)),
+        )
+    }
+
+    pub(super) fn closed() -> Self {
+        Self::failed(
+            ErrorKind::Connection,
+            "the provider closed the connection before its answer was whole",
+        )
+    }
+
+    pub(super) fn from_hyper(error: &hyper::Error) -> Self {
+        if error.is_parse() {
+            return Self::failed(
+                ErrorKind::Malformed,
+                format!("the provider's answer is not HTTP: {}", causes(error)),
+            );
+        }
+        if error.is_incomplete_message() || error.is_canceled() {
+            return Self::closed();
+        }
+        Self::failed(
+            ErrorKind::Connection,
+            format!("the connection to the provider broke: {}", causes(error)),
+        )
+    }
+
+    /// The same in the words of policy; none where nothing was sent.
+    pub(crate) fn into_provider_error(self) -> Result<ProviderError, String> {
+        match self {
+            Self::Refused(message) => Err(message),
+            Self::Failed { kind, message } => Ok(ProviderError::new(kind, message)),
+        }
+    }
+}
+
+/// An error and what caused it, in one line.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}

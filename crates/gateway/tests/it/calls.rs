@@ -1,0 +1,389 @@
+//! Calls that go well: selection, both dialects, answers and what is recorded of them.
+
+use http::StatusCode;
+use providers::chat::usage::Usage;
+use serde_json::{Value, json};
+use testkit::simulator::serve::RunningSimulator;
+use tower::BoxError;
+use tower::util::BoxCloneSyncService;
+
+use crate::gateway_under_test::{
+    GatewayUnderTest, PROVIDER_KEY, Workshop, anthropic, openai, organization, streamed,
+};
+use gateway::meter::{KeyOwner, Outcome};
+use gateway::snapshot::OrganizationRows;
+
+async fn simulated() -> (RunningSimulator, GatewayUnderTest) {
+    let upstream = RunningSimulator::start().await.expect("a simulator");
+    let gateway = Workshop::new()
+        .row(
+            "fast",
+            "openai",
+            "simulated-chat",
+            &upstream.openai_base_url(),
+        )
+        .start()
+        .await;
+    (upstream, gateway)
+}
+
+#[tokio::test]
+async fn a_chat_call_passes_through_with_model_key_and_record() {
+    let (upstream, gateway) = simulated().await;
+    let answer = gateway.chat(&openai("fast")).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let body = answer.json();
+    assert_eq!(body["object"], "chat.completion");
+    let text = body["choices"][0]["message"]["content"].as_str();
+    assert!(text.is_some_and(|text| !text.is_empty()), "{body}");
+    let id = gateway.rows[0].configuration.id.to_string();
+    assert_eq!(answer.header("x-quartermaster-model-configuration"), id);
+    assert_eq!(answer.header("x-quartermaster-provider"), "openai");
+    assert_eq!(answer.header("x-quartermaster-attempts"), "1");
+    assert_eq!(answer.header("x-quartermaster-translation-loss"), "");
+    assert!(!answer.header("x-request-id").is_empty());
+
+    let received = upstream.ledger().requests();
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0].json()["model"], "simulated-chat");
+    let bearer = format!("Bearer {PROVIDER_KEY}");
+    assert_eq!(received[0].headers["authorization"], bearer.as_str());
+    assert_eq!(received[0].headers["accept-encoding"], "identity");
+
+    let records = gateway.records.all();
+    assert_eq!(records.len(), 1);
+    let usage = upstream.ledger().usage();
+    let expected = Usage {
+        uncached_input_tokens: usage.input,
+        output_tokens: usage.output,
+        ..Usage::default()
+    };
+    assert_eq!(records[0].usage, Some(expected));
+    assert_eq!(records[0].outcome, Outcome::Success);
+    assert_eq!(records[0].key_owner, KeyOwner::Organization);
+    assert_eq!((records[0].revision, records[0].attempt), (7, 1));
+    assert_eq!(records[0].organization_id, organization(1));
+    assert_eq!(records[0].request_id, answer.header("x-request-id"));
+}
+
+#[tokio::test]
+async fn a_stream_passes_through_event_by_event() {
+    let (upstream, gateway) = simulated().await;
+    let mut stream = gateway.chat_stream(&streamed(openai("fast"))).await;
+    assert_eq!(stream.status, StatusCode::OK);
+    assert_eq!(
+        stream.headers["content-type"],
+        "text/event-stream; charset=utf-8"
+    );
+    let text = String::from_utf8(stream.rest().await.expect("a stream")).expect("UTF-8");
+    assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    assert!(text.contains("chat.completion.chunk"), "{text}");
+    let recorded = gateway.within_a_second(|gateway| gateway.records.all().len() == 1);
+    assert!(recorded.await);
+    let record = &gateway.records.all()[0];
+    assert_eq!(record.outcome, Outcome::Success);
+    assert!(
+        record.usage.is_some_and(|usage| usage.output_tokens > 0),
+        "{record:?}"
+    );
+    assert!(record.is_stream && record.time_to_first_byte.is_some());
+    assert_eq!(upstream.ledger().count(), 1);
+}
+
+#[tokio::test]
+async fn an_anthropic_client_talks_to_an_openai_provider() {
+    let (_upstream, gateway) = simulated().await;
+    let answer = gateway.messages(&anthropic("fast")).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let body = answer.json();
+    assert_eq!(
+        (&body["type"], &body["model"]),
+        (&json!("message"), &json!("fast"))
+    );
+    assert_eq!(body["content"][0]["type"], "text");
+    assert_eq!(answer.header("request-id"), answer.header("x-request-id"));
+
+    let client = gateway.client(1);
+    let question = streamed(anthropic("fast"));
+    let mut stream = client
+        .stream("/v1/messages", &question)
+        .await
+        .expect("an answer");
+    let text = String::from_utf8(stream.rest().await.expect("a stream")).expect("UTF-8");
+    assert!(text.starts_with("event: message_start"), "{text}");
+    assert!(
+        text.trim_end().ends_with("{\"type\":\"message_stop\"}"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn both_dialects_talk_to_an_anthropic_provider() {
+    let upstream = RunningSimulator::start().await.expect("a simulator");
+    let base_url = upstream.anthropic_base_url();
+    let gateway = Workshop::new()
+        .row("claude", "anthropic", "simulated-claude", &base_url)
+        .start()
+        .await;
+    let passed = gateway.messages(&anthropic("claude")).await;
+    assert_eq!(passed.status, StatusCode::OK, "{}", passed.text());
+    assert_eq!(passed.json()["type"], "message");
+    assert_eq!(passed.header("x-quartermaster-provider"), "anthropic");
+    let translated = gateway.chat(&openai("claude")).await;
+    assert_eq!(translated.status, StatusCode::OK, "{}", translated.text());
+    assert_eq!(translated.json()["object"], "chat.completion");
+    let mut stream = gateway.chat_stream(&streamed(openai("claude"))).await;
+    let text = String::from_utf8(stream.rest().await.expect("a stream")).expect("UTF-8");
+    assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    let key = upstream.ledger().requests()[0].headers["x-api-key"].clone();
+    assert_eq!(key, PROVIDER_KEY);
+    let usages = gateway.records.all();
+    assert!(
+        usages.iter().all(|record| record.usage.is_some()),
+        "{usages:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_configuration_that_streams_answers_a_client_that_does_not() {
+    let upstream = RunningSimulator::start().await.expect("a simulator");
+    let parameters = json!({"base_url": upstream.openai_base_url(), "streaming": true});
+    let gateway = Workshop::new()
+        .add("streaming", "openai", "simulated-chat", parameters, |_| {})
+        .start()
+        .await;
+    let answer = gateway.chat(&openai("streaming")).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    assert_eq!(answer.json()["object"], "chat.completion");
+    let text = answer.json()["choices"][0]["message"]["content"].clone();
+    assert!(text.as_str().is_some_and(|text| !text.is_empty()), "{text}");
+    assert_eq!(upstream.ledger().requests()[0].json()["stream"], true);
+}
+
+#[tokio::test]
+async fn the_built_in_provider_answers_inside_the_process() {
+    let simulator = testkit::simulator::Simulator::new();
+    let ledger = simulator.ledger().clone();
+    let service = tower::service_fn(move |request| {
+        let simulator = simulator.clone();
+        async move { simulator.call(request).await.map_err(BoxError::from) }
+    });
+    let mut workshop =
+        Workshop::new().add("house", "simulated", "simulated-chat", json!({}), |row| {
+            row.key = None;
+            row.configuration.organization_id = None;
+        });
+    workshop.egress.allow_private_networks = false;
+    let gateway = workshop
+        .in_process(
+            "http://simulated.invalid",
+            BoxCloneSyncService::new(service),
+        )
+        .start()
+        .await;
+    for organization in [1, 2] {
+        let client = gateway.client(organization);
+        let answer = client.post("/v1/chat/completions", &openai("house")).await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    }
+    let mut stream = gateway.chat_stream(&streamed(openai("house"))).await;
+    let text = String::from_utf8(stream.rest().await.expect("a stream")).expect("UTF-8");
+    assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    assert_eq!(ledger.count(), 3);
+    assert_eq!(ledger.connections(), (0, 0));
+    assert_eq!(gateway.records.all()[0].key_owner, KeyOwner::Nobody);
+}
+
+#[tokio::test]
+async fn own_rows_come_before_defaults_and_archived_rows_have_no_name() {
+    let upstream = RunningSimulator::start().await.expect("a simulator");
+    let url = upstream.openai_base_url();
+    let parameters = || json!({"base_url": url});
+    let gateway = Workshop::new()
+        .add("main", "openai", "simulated-default", parameters(), |row| {
+            row.configuration.organization_id = None;
+            row.key = None;
+        })
+        .add("main", "openai", "simulated-own", parameters(), |_| {})
+        .add("old", "openai", "simulated-old", parameters(), |row| {
+            row.configuration.settings.is_archived = true;
+        })
+        .start()
+        .await;
+    assert_eq!(gateway.chat(&openai("main")).await.status, StatusCode::OK);
+    assert_eq!(upstream.ledger().requests()[0].model, "simulated-own");
+    assert_eq!(
+        gateway.chat(&openai("old")).await.status,
+        StatusCode::NOT_FOUND
+    );
+    let id = gateway.rows[2].configuration.id.to_string();
+    assert_eq!(gateway.chat(&openai(&id)).await.status, StatusCode::OK);
+
+    // Another organisation sees the default alone, which has no key here.
+    let other = gateway.client(2);
+    let hidden = other.post("/v1/chat/completions", &openai(&id)).await;
+    assert_eq!(hidden.expect("an answer").status, StatusCode::NOT_FOUND);
+    let keyless = other.post("/v1/chat/completions", &openai("main")).await;
+    let keyless = keyless.expect("an answer");
+    assert_eq!(keyless.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        keyless.json()["error"]["code"],
+        "provider_credential_missing"
+    );
+
+    let names = |answer: Value| -> Vec<String> {
+        let data = answer["data"].as_array().cloned().unwrap_or_default();
+        let name = |model: &Value| model["id"].as_str().map(str::to_owned);
+        data.iter().filter_map(name).collect()
+    };
+    let mine = gateway
+        .client(1)
+        .get("/v1/models")
+        .await
+        .expect("a list")
+        .json();
+    assert_eq!(
+        (&mine["object"], names(mine.clone())),
+        (&json!("list"), vec!["main".to_owned()])
+    );
+    assert_eq!(
+        mine["data"][0]["model_configuration_id"],
+        gateway.rows[1].configuration.id.to_string()
+    );
+    let client = gateway
+        .client(2)
+        .with_header("anthropic-version", "2023-06-01");
+    let theirs = client.get("/v1/models").await.expect("a list").json();
+    assert_eq!(
+        (&theirs["has_more"], &theirs["data"][0]["type"]),
+        (&json!(false), &json!("model"))
+    );
+    let one = gateway
+        .client(1)
+        .get("/v1/models/main")
+        .await
+        .expect("a model");
+    assert_eq!(one.json()["object"], "model");
+    let none = gateway
+        .client(1)
+        .get("/v1/models/old")
+        .await
+        .expect("an answer");
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_next_call_sees_the_next_snapshot() {
+    let (_upstream, gateway) = simulated().await;
+    assert_eq!(gateway.chat(&openai("fast")).await.status, StatusCode::OK);
+    let before = gateway.snapshot.load_full();
+    let mut renamed = gateway.rows[0].configuration.clone();
+    renamed.settings.name = "renamed".to_owned();
+    let after = before.with_organization(2, organization(2), OrganizationRows::default());
+    assert_eq!(after.revision(), 2);
+    gateway.snapshot.store(std::sync::Arc::new(after));
+    assert_eq!(gateway.chat(&openai("fast")).await.status, StatusCode::OK);
+    let revoked = gateway
+        .client(2)
+        .get("/v1/models")
+        .await
+        .expect("an answer");
+    assert_eq!(revoked.status, StatusCode::UNAUTHORIZED);
+    let rows = OrganizationRows {
+        configurations: vec![renamed],
+        ..OrganizationRows::default()
+    };
+    let next = gateway
+        .snapshot
+        .load()
+        .with_organization(3, organization(1), rows);
+    gateway.snapshot.store(std::sync::Arc::new(next));
+    assert_eq!(
+        gateway.chat(&openai("renamed")).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test]
+async fn every_wrong_key_gets_the_same_answer() {
+    let (upstream, gateway) = simulated().await;
+    let stranger = gateway.stranger();
+    let unknown = stranger.with_key("a-key-that-nobody-has-ever-made-1234");
+    let malformed = stranger.with_key("short");
+    let basic = stranger.with_header("authorization", "Basic dXNlcjpwYXNz");
+    let by_x_api_key = stranger.with_header("x-api-key", "another-key-that-nobody-has-made-1");
+    let mut bodies = Vec::new();
+    for client in [stranger.clone(), unknown, malformed, basic, by_x_api_key] {
+        let answer = client.post("/v1/chat/completions", &openai("fast")).await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        assert_eq!(answer.json()["error"]["code"], "invalid_api_key");
+        bodies.push(answer.body);
+    }
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1);
+    let path = "/v1/messages?api_key=client-key-of-organization-00000001";
+    let in_query = stranger.post(path, &anthropic("fast")).await;
+    let in_query = in_query.expect("an answer");
+    assert_eq!(in_query.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(in_query.json()["type"], "error");
+    let no_scope = gateway
+        .client(3)
+        .post("/v1/chat/completions", &openai("fast"))
+        .await;
+    assert_eq!(no_scope.expect("an answer").status, StatusCode::FORBIDDEN);
+    let lower = stranger.with_header(
+        "authorization",
+        "bearer client-key-of-organization-00000001",
+    );
+    let lower = lower.post("/v1/chat/completions", &openai("fast")).await;
+    assert_eq!(lower.expect("an answer").status, StatusCode::OK);
+    let own = stranger.with_header("x-api-key", "client-key-of-organization-00000001");
+    let own = own.post("/v1/messages", &anthropic("fast")).await;
+    assert_eq!(own.expect("an answer").status, StatusCode::OK);
+    assert_eq!(upstream.ledger().count(), 2);
+}
+
+#[tokio::test]
+async fn metrics_have_bounded_labels() {
+    let (_upstream, gateway) = simulated().await;
+    gateway.chat(&openai("fast")).await;
+    gateway.chat(&openai("a-name-that-nobody-has")).await;
+    let text = gateway.metrics();
+    for line in [
+        "quartermaster_calls_total{dialect=\"openai_chat\",provider=\"openai\",outcome=\"success\"} 1",
+        "quartermaster_calls_total{dialect=\"openai_chat\",provider=\"none\",outcome=\"refused\"} 1",
+        "quartermaster_attempts_total{provider=\"openai\",outcome=\"success\"} 1",
+        "quartermaster_calls_in_flight 0",
+        "quartermaster_call_duration_seconds_count{dialect=\"openai_chat\",provider=\"openai\"} 1",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    for word in [
+        "simulated-chat",
+        "fast",
+        "a-name-that-nobody-has",
+        "How do you do",
+    ] {
+        assert!(!text.contains(word), "{word}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn run_and_request_ids_of_the_client_are_kept() {
+    let (_upstream, gateway) = simulated().await;
+    let client = gateway
+        .client(1)
+        .with_header("x-run-id", "run-1")
+        .with_header("x-request-id", "request-1");
+    let answer = client.post("/v1/chat/completions", &openai("fast")).await;
+    assert_eq!(
+        answer.expect("an answer").header("x-request-id"),
+        "request-1"
+    );
+    let record = &gateway.records.all()[0];
+    assert_eq!(record.run_id.as_deref(), Some("run-1"));
+    assert_eq!(record.request_id, "request-1");
+}

@@ -1,0 +1,14 @@
+//! The gateway against real servers on 127.0.0.1: scripted providers, over plain HTTP
+//! and TLS, and clients that come and go.
+
+mod calls;
+mod cancellation;
+mod check;
+mod egress;
+mod failures;
+mod gateway_under_test;
+mod raw_upstream;
+mod secrets;
+mod streams;
+mod tls;
+mod transport;
