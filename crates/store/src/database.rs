@@ -71,6 +71,11 @@ impl Database {
         })))
     }
 
+    /// Closes every connection, once it is idle; SQLite then has everything in its one file.
+    pub async fn close(&self) {
+        self.0.pool.close().await;
+    }
+
     /// Asks the database for a sign of life.
     ///
     /// # Errors

@@ -109,6 +109,17 @@ pub async fn complete(
     Ok(())
 }
 
+/// How many claims are remembered whose hashes this key made. While there are any, they
+/// can be found with that key alone.
+pub async fn claims_under(database: &Database, hash_key_id: &str) -> Result<u64, StoreError> {
+    let statement =
+        sqlx::query("SELECT COUNT(*) AS claims FROM idempotency_claims WHERE hash_key_id = $1")
+            .bind(hash_key_id.to_owned());
+    let rows = database.fetch(statement).await?;
+    let claims: i64 = rows.first().map_or(Ok(0), |row| row.value("claims"))?;
+    Ok(claims.unsigned_abs())
+}
+
 /// Deletes answers stored before `before`; returns how many. The caller passes the time
 /// now less [`RETENTION`].
 pub async fn reap(database: &Database, before: Timestamp) -> Result<u64, StoreError> {

@@ -10,6 +10,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod changes;
+pub mod copy;
 pub mod database;
 mod engine;
 pub mod error;

@@ -132,6 +132,9 @@ pub async fn all_organization_keys(
 }
 
 /// Stores a wrapped key unless there is one; returns the one that is stored.
+///
+/// # Errors
+/// When the root key that wraps it has no canary (any more).
 pub async fn insert_organization_key(
     database: &Database,
     row: &OrganizationKeyRow,
@@ -181,6 +184,28 @@ pub async fn replace_organization_key(
     Ok(database.execute(statement).await? == 1)
 }
 
+/// How many organisation keys each root key wraps, by root key id.
+pub async fn organization_keys_by_root_key(
+    database: &Database,
+) -> Result<Vec<(String, u64)>, StoreError> {
+    let statement = sqlx::query(
+        "SELECT root_key_id, COUNT(*) AS wrapped FROM organization_keys
+         GROUP BY root_key_id ORDER BY root_key_id",
+    );
+    all(&database.fetch(statement).await?, |row| {
+        let wrapped: i64 = row.value("wrapped")?;
+        Ok((row.value("root_key_id")?, wrapped.unsigned_abs()))
+    })
+}
+
+/// How many sealed secrets there are.
+pub async fn secret_count(database: &Database) -> Result<u64, StoreError> {
+    let statement = sqlx::query("SELECT COUNT(*) AS secrets FROM sealed_secrets");
+    let rows = database.fetch(statement).await?;
+    let secrets: i64 = rows.first().map_or(Ok(0), |row| row.value("secrets"))?;
+    Ok(secrets.unsigned_abs())
+}
+
 /// (root key id, canary) of every root key in use.
 pub async fn canaries(database: &Database) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
     let statement =
@@ -206,6 +231,9 @@ pub async fn insert_canary(
 }
 
 /// Deletes the canary of a root key that wraps nothing any more.
+///
+/// # Errors
+/// When organisation keys are under it.
 pub async fn delete_canary(database: &Database, root_key_id: &str) -> Result<(), StoreError> {
     let statement =
         sqlx::query("DELETE FROM root_key_canaries WHERE root_key_id = $1").bind(root_key_id);

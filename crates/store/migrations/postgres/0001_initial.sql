@@ -59,19 +59,21 @@ CREATE TABLE sealed_secrets (
 
 CREATE INDEX sealed_secrets_by_owner ON sealed_secrets (COALESCE(organization_id, ''));
 
+CREATE TABLE root_key_canaries (
+    root_key_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    sealed BYTEA NOT NULL
+);
+
+-- The reference keeps a server that missed a rotation from sealing under a root key that
+-- has been retired, and a root key from being retired while something is under it.
 CREATE TABLE organization_keys (
     organization_id TEXT COLLATE "C",
-    root_key_id TEXT COLLATE "C" NOT NULL,
+    root_key_id TEXT COLLATE "C" NOT NULL REFERENCES root_key_canaries (root_key_id),
     wrapped BYTEA NOT NULL
 );
 
 CREATE UNIQUE INDEX organization_keys_owner ON organization_keys (COALESCE(organization_id, ''));
 CREATE INDEX organization_keys_by_root_key ON organization_keys (root_key_id);
-
-CREATE TABLE root_key_canaries (
-    root_key_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    sealed BYTEA NOT NULL
-);
 
 -- Aliases whose secrets must be destroyed.
 CREATE TABLE secret_destructions (

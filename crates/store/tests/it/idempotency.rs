@@ -62,6 +62,14 @@ on_both_engines! {
         }
     }
 
+    async fn claims_are_counted_by_their_hash_key(fixture) {
+        let database = &fixture.database;
+        execute(database, &claim(1), &answer()).await;
+        execute(database, &claim(2), &answer()).await;
+        assert_eq!(idempotency::claims_under(database, "k1").await.unwrap(), 2);
+        assert_eq!(idempotency::claims_under(database, "k2").await.unwrap(), 0);
+    }
+
     async fn another_request_and_another_hash_key_are_mismatches(fixture) {
         let database = &fixture.database;
         execute(database, &claim(1), &answer()).await;

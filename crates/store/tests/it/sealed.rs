@@ -76,6 +76,7 @@ on_both_engines! {
 
     async fn the_first_organisation_key_stays(fixture) {
         let database = &fixture.database;
+        sealed::insert_canary(database, "root-1", &[1]).await.unwrap();
         for owner in [Some(OWNER), None] {
             let first = key(owner, "root-1", 1);
             let stored = sealed::insert_organization_key(database, &first).await.unwrap();
@@ -93,6 +94,8 @@ on_both_engines! {
 
     async fn rotation_replaces_only_what_it_read(fixture) {
         let database = &fixture.database;
+        sealed::insert_canary(database, "root-1", &[1]).await.unwrap();
+        sealed::insert_canary(database, "root-2", &[2]).await.unwrap();
         let old = key(Some(OWNER), "root-1", 1);
         sealed::insert_organization_key(database, &old).await.unwrap();
         sealed::insert_organization_key(database, &key(None, "root-2", 1)).await.unwrap();
@@ -105,6 +108,34 @@ on_both_engines! {
         assert_eq!(sealed::organization_key(database, Some(OWNER)).await.unwrap(), Some(new));
         let left = sealed::organization_keys_not_under(database, "root-2", 10).await.unwrap();
         assert_eq!(left, []);
+    }
+
+    async fn nothing_comes_under_a_root_key_without_a_canary(fixture) {
+        let database = &fixture.database;
+        let orphan = key(Some(OWNER), "root-1", 1);
+        assert!(sealed::insert_organization_key(database, &orphan).await.is_err());
+        sealed::insert_canary(database, "root-1", &[1]).await.unwrap();
+        sealed::insert_organization_key(database, &orphan).await.unwrap();
+        assert!(sealed::delete_canary(database, "root-1").await.is_err());
+        let new = key(Some(OWNER), "root-2", 2);
+        assert!(sealed::replace_organization_key(database, &orphan, &new).await.is_err());
+        sealed::insert_canary(database, "root-2", &[2]).await.unwrap();
+        assert!(sealed::replace_organization_key(database, &orphan, &new).await.unwrap());
+        sealed::delete_canary(database, "root-1").await.unwrap();
+    }
+
+    async fn keys_and_secrets_are_counted(fixture) {
+        let database = &fixture.database;
+        assert_eq!(sealed::secret_count(database).await.unwrap(), 0);
+        assert_eq!(sealed::organization_keys_by_root_key(database).await.unwrap(), []);
+        for (root, owner) in [("root-1", Some(OWNER)), ("root-2", Some(OTHER)), ("root-2", None)] {
+            sealed::insert_canary(database, root, &[1]).await.unwrap();
+            sealed::insert_organization_key(database, &key(owner, root, 1)).await.unwrap();
+        }
+        insert(database, &secret(1, Some(OWNER))).await.unwrap();
+        assert_eq!(sealed::secret_count(database).await.unwrap(), 1);
+        let counts = sealed::organization_keys_by_root_key(database).await.unwrap();
+        assert_eq!(counts, [("root-1".to_owned(), 1), ("root-2".to_owned(), 2)]);
     }
 
     async fn a_canary_is_stored_once(fixture) {

@@ -14,6 +14,21 @@ use crate::root_key_file;
 use crate::start::Stored;
 use crate::{SealedStorage, VaultError};
 
+/// Holds off rotations while a backup is made, until dropped: between the copies of the
+/// database and of the root keys, a rotation could leave a pair that does not fit.
+pub struct RotationHold {
+    _lock: fs::File,
+}
+
+/// Holds off rotations of this root key file.
+///
+/// # Errors
+/// When one is under way.
+pub fn hold_rotation(root_key_file: &Path) -> Result<RotationHold, VaultError> {
+    let lock = root_key_file::lock(root_key_file)?;
+    Ok(RotationHold { _lock: lock })
+}
+
 /// Copies a root key file, after checking it, to a place where nothing stands yet; with a
 /// passphrase, the copy is sealed. Gives the ids of the keys in it.
 ///
