@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::parameters::Landing;
+use crate::protocol::anthropic_messages::rules::AnthropicMessagesRules;
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/catalog");
 
@@ -48,6 +49,9 @@ pub struct Provider {
     /// How its form of OpenAI's chat completions differs from OpenAI's.
     #[serde(default)]
     pub openai_chat: OpenAiChatRules,
+    /// What is known of its models and tools, where it speaks Anthropic's messages.
+    #[serde(default)]
+    pub anthropic_messages: AnthropicMessagesRules,
     /// Which calls LangChain makes through OpenAI's Responses API instead.
     #[serde(default)]
     pub responses: ResponsesRouting,

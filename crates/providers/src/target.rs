@@ -12,7 +12,7 @@ pub use crate::endpoint::Origin;
 use crate::error::InvalidCall;
 use crate::json::invalid;
 use crate::parameters::Resolution;
-use crate::protocol::openai_chat;
+use crate::protocol::{anthropic_messages, openai_chat};
 
 /// One concrete place to send calls to. Made when a snapshot is built, not per call.
 #[derive(Clone, Debug)]
@@ -237,9 +237,19 @@ impl Target {
         match self.protocol {
             Protocol::OpenaiChat => openai_chat::encode::top_level(self, present),
             Protocol::AnthropicMessages => {
-                let mut rewrite = Rewrite::new(present);
-                rewrite.configure(self);
-                Ok(rewrite.into_patches())
+                anthropic_messages::configuration::top_level(self, present)
+            }
+        }
+    }
+
+    /// Where a call goes and with which headers, given what the client wrote at the top
+    /// level of its body: some protocols ask there for what a body uses.
+    #[must_use]
+    pub fn address<'a>(&'a self, present: Present<'_, 'a>) -> (Uri, HeaderMap) {
+        match self.protocol {
+            Protocol::OpenaiChat => (self.uri.clone(), self.headers.clone()),
+            Protocol::AnthropicMessages => {
+                anthropic_messages::configuration::address(self, present)
             }
         }
     }

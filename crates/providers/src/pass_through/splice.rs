@@ -31,10 +31,11 @@ pub fn splice(envelope: &Envelope, target: &Target) -> Option<Result<HttpRequest
         Ok(patches) => patches,
         Err(invalid) => return Some(Err(invalid)),
     };
+    let (uri, headers) = target.address(&present);
     Some(Ok(HttpRequest {
         method: Method::POST,
-        uri: target.uri.clone(),
-        headers: target.headers.clone(),
+        uri,
+        headers,
         body: rebuild(envelope, &patches),
     }))
 }

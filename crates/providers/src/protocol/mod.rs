@@ -2,6 +2,7 @@
 //! `response`, `stream`, `error`. Each file holds both directions: as a dialect
 //! (clients speak it to us) and as a protocol (we speak it to a provider).
 
+pub(crate) mod anthropic_messages;
 pub(crate) mod openai_chat;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use crate::chat::WireFormat;
 use crate::chat::call::ChatCall;
 use crate::chat::event::ChatEvent;
 use crate::chat::reply::ChatReply;
-use crate::error::{self, ErrorKind, InvalidCall, Loss, ProviderError};
+use crate::error::{self, InvalidCall, Loss, ProviderError};
 use crate::target::{HttpRequest, Target};
 
 /// A provider request and what it could not say.
@@ -32,10 +33,7 @@ pub struct Encoded {
 pub fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> {
     match target.protocol {
         Protocol::OpenaiChat => openai_chat::encode::encode(call, target),
-        Protocol::AnthropicMessages => Err(InvalidCall {
-            message: "this protocol is not spoken yet".to_owned(),
-            parameter: None,
-        }),
+        Protocol::AnthropicMessages => anthropic_messages::encode::encode(call, target),
     }
 }
 
@@ -56,7 +54,7 @@ pub fn decode(
     }
     let mut reply = match target.protocol {
         Protocol::OpenaiChat => openai_chat::response::decode(body),
-        Protocol::AnthropicMessages => Err(not_spoken()),
+        Protocol::AnthropicMessages => anthropic_messages::response::decode(body),
     }?;
     reply.created.get_or_insert(now.as_second());
     Ok(reply)
@@ -73,17 +71,10 @@ pub fn decode_error(
 ) -> ProviderError {
     let mut error = match target.protocol {
         Protocol::OpenaiChat => openai_chat::error::decode(status, body),
-        Protocol::AnthropicMessages => not_spoken(),
+        Protocol::AnthropicMessages => anthropic_messages::error::decode(status, body),
     };
     error.retry_after = error::retry_after(headers, now).or(error.retry_after);
     error
-}
-
-fn not_spoken() -> ProviderError {
-    ProviderError::new(
-        ErrorKind::Server,
-        "this protocol is not spoken yet".to_owned(),
-    )
 }
 
 /// Provider stream → canonical events.
@@ -94,6 +85,7 @@ pub struct Decoder {
 
 enum StreamDecoder {
     OpenAiChat(openai_chat::stream::StreamDecoder),
+    AnthropicMessages(anthropic_messages::stream::StreamDecoder),
 }
 
 impl Decoder {
@@ -101,8 +93,11 @@ impl Decoder {
     #[must_use]
     pub fn new(target: &Target, now: Timestamp) -> Self {
         let format = match target.protocol {
-            Protocol::OpenaiChat | Protocol::AnthropicMessages => {
+            Protocol::OpenaiChat => {
                 StreamDecoder::OpenAiChat(openai_chat::stream::StreamDecoder::new())
+            }
+            Protocol::AnthropicMessages => {
+                StreamDecoder::AnthropicMessages(anthropic_messages::stream::StreamDecoder::new())
             }
         };
         Self { format, now }
@@ -116,6 +111,7 @@ impl Decoder {
         let first_new = events.len();
         let result = match &mut self.format {
             StreamDecoder::OpenAiChat(decoder) => decoder.push(bytes, events),
+            StreamDecoder::AnthropicMessages(decoder) => decoder.push(bytes, events),
         };
         self.date(&mut events[first_new..]);
         result
@@ -129,6 +125,7 @@ impl Decoder {
         let first_new = events.len();
         let result = match &mut self.format {
             StreamDecoder::OpenAiChat(decoder) => decoder.finish(events),
+            StreamDecoder::AnthropicMessages(decoder) => decoder.finish(events),
         };
         self.date(&mut events[first_new..]);
         result
@@ -143,6 +140,14 @@ impl Decoder {
     }
 }
 
+/// Adds the betas of a client's own `anthropic-beta` header to a request for a provider
+/// that speaks Anthropic's messages; any other has no use for them.
+pub fn add_betas(target: &Target, request: &mut HttpRequest, asked: &str) {
+    if target.protocol == Protocol::AnthropicMessages {
+        anthropic_messages::configuration::add_betas(request, asked);
+    }
+}
+
 /// Client request → canonical call.
 ///
 /// # Errors
@@ -150,10 +155,7 @@ impl Decoder {
 pub fn parse(dialect: WireFormat, body: &[u8]) -> Result<ChatCall, InvalidCall> {
     match dialect {
         WireFormat::OpenAiChat => openai_chat::request::parse(body),
-        WireFormat::AnthropicMessages => Err(InvalidCall {
-            message: "this dialect is not spoken yet".to_owned(),
-            parameter: None,
-        }),
+        WireFormat::AnthropicMessages => anthropic_messages::request::parse(body),
     }
 }
 
@@ -163,7 +165,7 @@ pub fn parse(dialect: WireFormat, body: &[u8]) -> Result<ChatCall, InvalidCall> 
 pub fn render(dialect: WireFormat, reply: &ChatReply, model: &str) -> Bytes {
     match dialect {
         WireFormat::OpenAiChat => openai_chat::response::render(reply, model),
-        WireFormat::AnthropicMessages => Bytes::new(),
+        WireFormat::AnthropicMessages => anthropic_messages::response::render(reply, model),
     }
 }
 
@@ -174,6 +176,7 @@ pub struct Renderer {
 
 enum StreamRenderer {
     OpenAiChat(openai_chat::stream_renderer::StreamRenderer),
+    AnthropicMessages(anthropic_messages::stream_renderer::StreamRenderer),
 }
 
 impl Renderer {
@@ -182,8 +185,11 @@ impl Renderer {
     #[must_use]
     pub fn new(dialect: WireFormat, model: &str, stream_usage: Option<bool>) -> Self {
         let dialect = match dialect {
-            WireFormat::OpenAiChat | WireFormat::AnthropicMessages => StreamRenderer::OpenAiChat(
+            WireFormat::OpenAiChat => StreamRenderer::OpenAiChat(
                 openai_chat::stream_renderer::StreamRenderer::new(model, stream_usage),
+            ),
+            WireFormat::AnthropicMessages => StreamRenderer::AnthropicMessages(
+                anthropic_messages::stream_renderer::StreamRenderer::new(model),
             ),
         };
         Self { dialect }
@@ -194,6 +200,7 @@ impl Renderer {
     pub fn push(&mut self, event: &ChatEvent, out: &mut Vec<u8>) {
         match &mut self.dialect {
             StreamRenderer::OpenAiChat(renderer) => renderer.push(event, out),
+            StreamRenderer::AnthropicMessages(renderer) => renderer.push(event, out),
         }
     }
 }
@@ -218,7 +225,7 @@ pub struct ClientError<'a> {
 pub fn render_error(dialect: WireFormat, error: &ClientError<'_>) -> Bytes {
     match dialect {
         WireFormat::OpenAiChat => openai_chat::error::render(error),
-        WireFormat::AnthropicMessages => Bytes::new(),
+        WireFormat::AnthropicMessages => anthropic_messages::error::render(error),
     }
 }
 
@@ -227,6 +234,6 @@ pub fn render_error(dialect: WireFormat, error: &ClientError<'_>) -> Bytes {
 pub fn render_stream_error(dialect: WireFormat, error: &ClientError<'_>) -> Bytes {
     match dialect {
         WireFormat::OpenAiChat => openai_chat::error::render_event(error),
-        WireFormat::AnthropicMessages => Bytes::new(),
+        WireFormat::AnthropicMessages => anthropic_messages::error::render_event(error),
     }
 }

@@ -1,6 +1,9 @@
 //! Tests of the providers crate through its public interface.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
 
+mod anthropic;
+mod anthropic_dialect;
+mod anthropic_streams;
 mod pass_through;
 mod pass_through_stream;
 mod streams;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::error::{decode_embedded, malformed, unreadable};
 use super::types::{parse_content, parse_tool_call, reasoning_details, tool_call_json};
 use crate::chat::Extra;
-use crate::chat::part::{Part, PartContent, Reasoning};
+use crate::chat::part::{Part, PartContent, Reasoning, ToolCallKind};
 use crate::chat::reply::{ChatReply, Choice, FinishReason};
 use crate::chat::usage::Usage;
 use crate::error::{InvalidCall, ProviderError};
@@ -285,6 +285,8 @@ fn message_json(parts: &[Part], extra: &Extra) -> Value {
             }
             PartContent::Reasoning(piece) => reasoning.push_str(&piece.text),
             PartContent::Refusal { text } => refusal.get_or_insert_default().push_str(text),
+            // A tool that the provider ran itself is nothing for the client to run.
+            PartContent::ToolCall(call) if call.kind == ToolCallKind::Server => {}
             PartContent::ToolCall(call) => calls.push(tool_call_json(call)),
             _ => {}
         }

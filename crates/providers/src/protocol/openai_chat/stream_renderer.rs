@@ -128,6 +128,8 @@ impl StreamRenderer {
                 (!text.is_empty()).then(|| json!({"refusal": text}))
             }
             PartContent::Reasoning(reasoning) => reasoning_start(reasoning),
+            // A tool that the provider ran itself is nothing for the client to run.
+            PartContent::ToolCall(call) if call.kind == ToolCallKind::Server => None,
             PartContent::ToolCall(call) => {
                 let calls = &mut self.answers.entry(choice).or_default().calls;
                 let number = calls.len();

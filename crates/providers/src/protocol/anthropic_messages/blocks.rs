@@ -1,0 +1,403 @@
+//! Canonical parts → content blocks, for calls that were written in another format.
+//!
+//! The rules are those of LangChain's `ChatAnthropic`, which accepts blocks of OpenAI's,
+//! of Anthropic's and of its own.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::conversation::is_portable;
+use super::types;
+use crate::chat::WireFormat;
+use crate::chat::part::{MediaSource, Part, PartContent, ToolCall, ToolCallKind, ToolResult};
+use crate::error::{InvalidCall, Loss};
+
+/// What Anthropic's format could not say, each thing once.
+#[derive(Default)]
+pub(super) struct Losses(pub(super) Vec<Loss>);
+
+impl Losses {
+    pub(super) fn add(&mut self, what: impl Into<String>) {
+        let loss = Loss {
+            what: what.into(),
+            format: WireFormat::AnthropicMessages,
+        };
+        if !self.0.contains(&loss) {
+            self.0.push(loss);
+        }
+    }
+}
+
+/// Writes the parts of a list. Text that is blank is left out, since it is refused.
+pub(super) fn list(
+    parts: &[Part],
+    path: &str,
+    losses: &mut Losses,
+) -> Result<Vec<Value>, InvalidCall> {
+    let mut written = Vec::new();
+    for part in parts {
+        match &part.content {
+            PartContent::ToolResult(result) if is_written_out(result) => {
+                let inner = &result.content.parts;
+                written.extend(inner.iter().map(native_result).map(Value::Object));
+            }
+            _ => written.extend(block(part, path, losses)?),
+        }
+    }
+    Ok(written)
+}
+
+/// Whether a tool message's content is a list of `tool_result` blocks already.
+fn is_written_out(result: &ToolResult) -> bool {
+    let parts = &result.content.parts;
+    let is_result = |part: &Part| match &part.content {
+        PartContent::Native(block) => block["type"] == "tool_result",
+        _ => false,
+    };
+    !result.content.is_bare_text && !parts.is_empty() && parts.iter().all(is_result)
+}
+
+fn native_result(part: &Part) -> Map<String, Value> {
+    match &part.content {
+        PartContent::Native(Value::Object(block)) => with_valid_ids(block.clone()),
+        _ => Map::new(),
+    }
+}
+
+/// Writes one part. None where it is left out; then `losses` says so, unless it is blank.
+pub(super) fn block(
+    part: &Part,
+    path: &str,
+    losses: &mut Losses,
+) -> Result<Option<Value>, InvalidCall> {
+    let written = match &part.content {
+        PartContent::Text { text, .. } if is_blank(text) => return Ok(None),
+        PartContent::Text { .. } => return Ok(Some(text(part, losses))),
+        PartContent::Refusal { text } if is_blank(text) => return Ok(None),
+        PartContent::Refusal { text } => json!({"type": "text", "text": text}),
+        PartContent::Image { source, detail } => {
+            if detail.as_deref().is_some_and(|detail| detail != "auto") {
+                losses.add("messages.image.detail");
+            }
+            if part.cache.is_some() {
+                losses.add("messages.cache_control");
+            }
+            json!({"type": "image", "source": image_source(source, path)?})
+        }
+        PartContent::Document { source, name } => document(part, source, name.as_deref(), losses),
+        PartContent::Audio { .. } => return Err(unsayable(path, "audio", "transcribe it")),
+        PartContent::Video { .. } => return Err(unsayable(path, "video", "send single images")),
+        PartContent::Reasoning(reasoning) if is_portable(reasoning) => {
+            return Ok(types::block_from_part(part).map(Value::Object));
+        }
+        PartContent::Reasoning(_) => {
+            losses.add("messages.reasoning");
+            return Ok(None);
+        }
+        PartContent::ToolCall(call) => tool_call(part, call, path)?,
+        PartContent::ToolResult(result) => tool_result(part, result, path, losses)?,
+        PartContent::Native(value) => return native(value, path, losses),
+    };
+    Ok(Some(written))
+}
+
+/// Writes a piece of text, with its cache marker and citations.
+pub(super) fn text(part: &Part, losses: &mut Losses) -> Value {
+    let mut block = types::block_from_content(&part.content).unwrap_or_default();
+    types::put_cache_marker(&mut block, part.cache.as_ref());
+    for (key, value) in &part.extra {
+        match key.as_str() {
+            "citations" => {
+                block.insert(key.clone(), clean_citations(value));
+            }
+            "id" | "index" | "annotations" => {}
+            _ => losses.add(format!("messages.text_{key}")),
+        }
+    }
+    Value::Object(block)
+}
+
+/// Citations of an earlier answer; a `file_id` that is null is refused.
+fn clean_citations(citations: &Value) -> Value {
+    let mut citations = citations.clone();
+    if let Value::Array(items) = &mut citations {
+        for item in items.iter_mut().filter_map(Value::as_object_mut) {
+            item.retain(|key, value| key != "file_id" || !value.is_null());
+        }
+    }
+    citations
+}
+
+fn image_source(source: &MediaSource, path: &str) -> Result<Value, InvalidCall> {
+    let is_valid = match source {
+        MediaSource::Base64 { media_type, data } => {
+            media_type.starts_with("image/") && !data.is_empty()
+        }
+        MediaSource::Url(url) => is_web_address(url),
+        MediaSource::FileId(_) | MediaSource::Native(_) => true,
+        MediaSource::Text { .. } => false,
+    };
+    if is_valid {
+        return Ok(types::source_value(source));
+    }
+    Err(InvalidCall {
+        message: "an image must be an `https://` address, the bytes in an address \
+                  `data:image/…;base64,…`, or a file of the provider's"
+            .to_owned(),
+        parameter: Some(path.to_owned()),
+    })
+}
+
+fn is_web_address(url: &str) -> bool {
+    url.starts_with("https://") || url.starts_with("http://")
+}
+
+fn document(part: &Part, source: &MediaSource, name: Option<&str>, losses: &mut Losses) -> Value {
+    if name.is_some() {
+        losses.add("messages.document.name");
+    }
+    let source = match source {
+        MediaSource::Base64 { media_type, data } if media_type.starts_with("text/") => {
+            plain_text(media_type, data).unwrap_or_else(|| types::source_value(source))
+        }
+        MediaSource::Url(url) if !is_web_address(url) => {
+            json!({"type": "base64", "media_type": "application/pdf", "data": url})
+        }
+        source => types::source_value(source),
+    };
+    let mut block = json!({"type": "document", "source": source});
+    if let Value::Object(block) = &mut block {
+        types::put_cache_marker(block, part.cache.as_ref());
+        for key in ["citations", "title", "context"] {
+            if let Some(value) = part.extra.get(key) {
+                block.insert(key.to_owned(), value.clone());
+            }
+        }
+    }
+    block
+}
+
+/// Base64 text as a text document, since Anthropic takes base64 for PDF only.
+fn plain_text(media_type: &str, data: &str) -> Option<Value> {
+    let text = String::from_utf8(STANDARD.decode(data).ok()?).ok()?;
+    let kind = media_type.split(';').next().unwrap_or(media_type);
+    // Anthropic knows one type of text.
+    (kind == "text/plain").then(|| json!({"type": "text", "media_type": kind, "data": text}))
+}
+
+fn tool_call(part: &Part, call: &ToolCall, path: &str) -> Result<Value, InvalidCall> {
+    let mut block = types::block_from_content(&part.content).unwrap_or_default();
+    if call.kind != ToolCallKind::Custom {
+        let input: Value = serde_json::from_str(blank_as_empty(&call.arguments))
+            .map_err(|_| bad_arguments(call, path))?;
+        if !input.is_object() {
+            return Err(bad_arguments(call, path));
+        }
+    }
+    for key in ["toolset_name", "caller"] {
+        if let Some(value) = part.extra.get(key) {
+            block.insert(key.to_owned(), value.clone());
+        }
+    }
+    Ok(Value::Object(with_valid_ids(block)))
+}
+
+fn blank_as_empty(arguments: &str) -> &str {
+    if is_blank(arguments) { "{}" } else { arguments }
+}
+
+fn bad_arguments(call: &ToolCall, path: &str) -> InvalidCall {
+    InvalidCall {
+        message: format!(
+            "the arguments of the call `{}` of the tool `{}` are no JSON object, which \
+             Anthropic demands: repair them, or leave the call and its result out",
+            call.id, call.name
+        ),
+        parameter: Some(format!("{path}.tool_calls")),
+    }
+}
+
+fn tool_result(
+    part: &Part,
+    result: &ToolResult,
+    path: &str,
+    losses: &mut Losses,
+) -> Result<Value, InvalidCall> {
+    let content = &result.content;
+    let written = if content.is_bare_text || content.parts.is_empty() {
+        Value::String(content.joined_text())
+    } else {
+        let bare: Vec<Part> = content.parts.iter().map(without_cache).collect();
+        Value::Array(list(&bare, path, losses)?)
+    };
+    let mut block = Map::new();
+    block.insert("type".to_owned(), json!("tool_result"));
+    block.insert("content".to_owned(), written);
+    block.insert("tool_use_id".to_owned(), json!(result.call_id));
+    block.insert("is_error".to_owned(), json!(result.is_error));
+    // Inside a result no marker is accepted, so that the last one marks the result.
+    let inner = content
+        .parts
+        .iter()
+        .rev()
+        .find_map(|part| part.cache.as_ref());
+    types::put_cache_marker(&mut block, inner.or(part.cache.as_ref()));
+    if let Some(toolset) = part.extra.get("toolset_name") {
+        block.insert("toolset_name".to_owned(), toolset.clone());
+    }
+    Ok(Value::Object(with_valid_ids(block)))
+}
+
+fn without_cache(part: &Part) -> Part {
+    Part {
+        cache: None,
+        ..part.clone()
+    }
+}
+
+/// Writes a block that the client's own format does not name, as LangChain does.
+fn native(value: &Value, path: &str, losses: &mut Losses) -> Result<Option<Value>, InvalidCall> {
+    let Value::Object(block) = value else {
+        losses.add("messages.content");
+        return Ok(None);
+    };
+    let kind = block
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let only = |keys: &[&str]| {
+        let mut block = block.clone();
+        block.retain(|key, _| keys.contains(&key.as_str()));
+        Some(Value::Object(with_valid_ids(block)))
+    };
+    Ok(match kind {
+        "" => {
+            return Err(InvalidCall {
+                message: "a content part must have a `type`".to_owned(),
+                parameter: Some(path.to_owned()),
+            });
+        }
+        "reasoning" | "function_call" => {
+            losses.add("messages.reasoning");
+            None
+        }
+        "text-plain" => Some(json!({"type": "document", "source": {
+            "type": "text",
+            "media_type": block.get("mime_type").cloned().unwrap_or_else(|| json!("text/plain")),
+            "data": block.get("text").cloned().unwrap_or_default(),
+        }})),
+        "tool_use" => Some(Value::Object(native_call(block))),
+        "server_tool_use" | "mcp_tool_use" => only(&[
+            "type",
+            "id",
+            "input",
+            "name",
+            "server_name",
+            "cache_control",
+        ]),
+        "tool_result" if !refers_to_tools(block) => {
+            let part = types::part_from_block(value.clone());
+            match &part.content {
+                PartContent::ToolResult(result) => Some(tool_result(&part, result, path, losses)?),
+                _ => Some(value.clone()),
+            }
+        }
+        "tool_result" | "tool_search_tool_result" => {
+            only(&["type", "content", "tool_use_id", "cache_control"])
+        }
+        "code_execution_tool_result"
+        | "bash_code_execution_tool_result"
+        | "text_editor_code_execution_tool_result"
+        | "mcp_tool_result"
+        | "web_search_tool_result"
+        | "web_fetch_tool_result" => only(&[
+            "type",
+            "content",
+            "tool_use_id",
+            "is_error",
+            "cache_control",
+            "retrieved_at",
+        ]),
+        _ => {
+            let mut block = block.clone();
+            block.shift_remove("index");
+            Some(Value::Object(block))
+        }
+    })
+}
+
+fn refers_to_tools(block: &Map<String, Value>) -> bool {
+    let items = block.get("content").and_then(Value::as_array);
+    items.is_some_and(|items| items.iter().any(|item| item["type"] == "tool_reference"))
+}
+
+/// A call that stands in the content as a block, maybe one that a stream was added up to.
+fn native_call(block: &Map<String, Value>) -> Map<String, Value> {
+    let is_filled = |input: &&Value| input.as_object().is_some_and(|input| !input.is_empty());
+    let streamed = || serde_json::from_str(block.get("partial_json")?.as_str()?).ok();
+    let input = block
+        .get("input")
+        .filter(is_filled)
+        .cloned()
+        .or_else(streamed)
+        .unwrap_or_else(|| json!({}));
+    let mut written = Map::new();
+    written.insert("type".to_owned(), json!("tool_use"));
+    written.insert("input".to_owned(), input);
+    for key in ["name", "id", "caller", "toolset_name"] {
+        if let Some(value) = block.get(key).filter(|value| !value.is_null()) {
+            written.insert(key.to_owned(), value.clone());
+        }
+    }
+    with_valid_ids(written)
+}
+
+/// Replaces identifiers that hold characters which Anthropic refuses.
+fn with_valid_ids(mut block: Map<String, Value>) -> Map<String, Value> {
+    for key in ["id", "tool_use_id"] {
+        if let Some(Value::String(id)) = block.get_mut(key)
+            && let Some(valid) = replacement(id)
+        {
+            *id = valid;
+        }
+    }
+    block
+}
+
+/// The replacement of an identifier that holds other characters than letters, digits, `_`
+/// and `-`. It depends on the identifier alone, so that a call and its result still match.
+fn replacement(id: &str) -> Option<String> {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if id.bytes().all(is_valid) {
+        return None;
+    }
+    let digest = Sha256::digest(id.as_bytes());
+    let digits: String = digest
+        .iter()
+        .take(12)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Some(format!("toolu_{digits}"))
+}
+
+/// White space as Python counts it.
+fn is_space(letter: char) -> bool {
+    letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter)
+}
+
+pub(super) fn is_blank(text: &str) -> bool {
+    text.chars().all(is_space)
+}
+
+pub(super) fn trim_end(text: &str) -> &str {
+    text.trim_end_matches(is_space)
+}
+
+fn unsayable(path: &str, what: &str, advice: &str) -> InvalidCall {
+    InvalidCall {
+        message: format!("Anthropic takes no {what}: {advice}, or choose another model"),
+        parameter: Some(path.to_owned()),
+    }
+}

@@ -1,0 +1,19 @@
+//! Anthropic's messages.
+//!
+//! As a protocol it follows LangChain's `ChatAnthropic`; as a dialect it answers what the
+//! official `anthropic` SDKs read. What differs between models is in the catalog row
+//! ([`rules::AnthropicMessagesRules`]).
+
+mod blocks;
+pub(crate) mod configuration;
+mod conversation;
+pub(crate) mod encode;
+pub(crate) mod error;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod rules;
+mod schema;
+pub(crate) mod stream;
+pub(crate) mod stream_renderer;
+mod tools;
+mod types;

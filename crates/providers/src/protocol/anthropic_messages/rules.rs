@@ -1,0 +1,97 @@
+//! What differs between models and tools of Anthropic's, as data of the catalog row.
+//!
+//! The facts are those of LangChain's bundled model profiles and of the checks in its
+//! `ChatAnthropic`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The part of a catalog row that the protocol reads.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnthropicMessagesRules {
+    /// Bound of the output where neither the configuration nor the request nor the
+    /// model's row gives one. The protocol demands a bound.
+    pub default_max_tokens: i64,
+    /// Models by their exact name.
+    pub models: Vec<Model>,
+    /// Groups of models by the beginning of their name.
+    pub families: Vec<Family>,
+    /// The beta that must be asked for where a tool of this type is declared.
+    pub tool_betas: BTreeMap<String, String>,
+    /// The beta that must be asked for where a request uses a feature: `context_management`,
+    /// `inline_tools`, `input_examples`, `mcp_servers`, `task_budget`, `thinking_updates`,
+    /// `tool_changes` or `user_profile_id`.
+    pub feature_betas: BTreeMap<String, String>,
+}
+
+/// What is known of one model.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Its exact name.
+    pub name: String,
+    /// Bound of the output where nobody gives one.
+    #[serde(default)]
+    pub max_tokens: Option<i64>,
+    /// Whether asking for an effort also switches adaptive thinking on.
+    #[serde(default)]
+    pub effort_implies_thinking: bool,
+    /// Whether a system message may stand within the conversation.
+    #[serde(default)]
+    pub takes_system_in_place: bool,
+}
+
+/// What is known of models whose name begins alike.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Family {
+    /// The beginning of their names.
+    pub prefix: String,
+    /// Whether temperature and its like may be set.
+    #[serde(default)]
+    pub sampling: SamplingRule,
+    /// Kinds of `thinking` that are refused.
+    #[serde(default)]
+    pub refused_thinking: Vec<String>,
+    /// Efforts that are refused together with disabled thinking.
+    #[serde(default)]
+    pub efforts_that_need_thinking: Vec<String>,
+}
+
+/// Whether a model takes `temperature`, `top_p` and `top_k`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SamplingRule {
+    /// Any value.
+    #[default]
+    Any,
+    /// Only their default, which is 1.
+    DefaultOnly,
+    /// Only their default, and even that is not sent.
+    Never,
+}
+
+impl AnthropicMessagesRules {
+    /// What is known of the model of this name.
+    #[must_use]
+    pub fn model(&self, name: &str) -> Option<&Model> {
+        self.models.iter().find(|model| model.name == name)
+    }
+
+    /// The families that the model of this name belongs to.
+    pub fn families(&self, name: &str) -> impl Iterator<Item = &Family> {
+        self.families
+            .iter()
+            .filter(move |family| name.starts_with(&family.prefix))
+    }
+
+    /// Bound of the output of a model where nobody gives one.
+    #[must_use]
+    pub fn max_tokens(&self, model: &str) -> i64 {
+        self.model(model)
+            .and_then(|model| model.max_tokens)
+            .unwrap_or(self.default_max_tokens)
+    }
+}
