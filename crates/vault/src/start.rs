@@ -25,14 +25,9 @@ pub async fn open(
     clock: &dyn Clock,
     entropy: Arc<dyn Entropy>,
 ) -> Result<EmbeddedVault, VaultError> {
-    let stored = Stored::read(storage.as_ref()).await?;
     let root_keys = match RootKeyring::load_if_present(root_key_file)? {
-        Some(root_keys) => {
-            stored.check(&root_keys)?;
-            ensure_canary(storage.as_ref(), &stored, &root_keys, entropy.as_ref()).await?;
-            root_keys
-        }
-        None => first_start(storage.as_ref(), &stored, root_key_file, clock, &entropy).await?,
+        Some(root_keys) => admit(storage.as_ref(), root_keys, entropy.as_ref()).await?,
+        None => first_start(storage.as_ref(), root_key_file, clock, entropy.as_ref()).await?,
     };
     Ok(EmbeddedVault::new(storage, Arc::new(root_keys), entropy))
 }
@@ -46,10 +41,8 @@ pub async fn open_in_memory(
     clock: &dyn Clock,
     entropy: Arc<dyn Entropy>,
 ) -> Result<EmbeddedVault, VaultError> {
-    let stored = Stored::read(storage.as_ref()).await?;
     let root_keys = RootKeyring::in_memory(clock, entropy.as_ref())?;
-    stored.check(&root_keys)?;
-    ensure_canary(storage.as_ref(), &stored, &root_keys, entropy.as_ref()).await?;
+    let root_keys = admit(storage.as_ref(), root_keys, entropy.as_ref()).await?;
     Ok(EmbeddedVault::new(storage, Arc::new(root_keys), entropy))
 }
 
@@ -105,22 +98,40 @@ impl Stored {
     }
 }
 
+/// Gives the root keys back if they fit what is stored.
+async fn admit(
+    storage: &dyn SealedStorage,
+    root_keys: RootKeyring,
+    entropy: &dyn Entropy,
+) -> Result<RootKeyring, VaultError> {
+    let stored = Stored::read(storage).await?;
+    stored.check(&root_keys)?;
+    match claim_canary(storage, &stored, &root_keys, entropy).await? {
+        Claim::Held => Ok(root_keys),
+        Claim::Lost(error) => Err(error),
+    }
+}
+
 async fn first_start(
     storage: &dyn SealedStorage,
-    stored: &Stored,
     root_key_file: &Path,
     clock: &dyn Clock,
-    entropy: &Arc<dyn Entropy>,
+    entropy: &dyn Entropy,
 ) -> Result<RootKeyring, VaultError> {
+    let stored = Stored::read(storage).await?;
     if !stored.is_empty() {
-        return Err(VaultError::RootKey(refusal_without_file(
-            stored,
-            root_key_file,
-        )));
+        let why = refusal_without_file(&stored, root_key_file);
+        return Err(VaultError::RootKey(why));
     }
-    let root_keys = RootKeyring::create(root_key_file, clock, entropy.as_ref())?;
-    let claim = claim_canary(storage, stored, &root_keys, entropy.as_ref()).await?;
-    if let Claim::Lost(error) = claim {
+    let root_keys = match RootKeyring::create(root_key_file, clock, entropy) {
+        Ok(root_keys) => root_keys,
+        Err(error) => match RootKeyring::load_if_present(root_key_file)? {
+            // Another process on this machine was a moment faster.
+            Some(root_keys) => return admit(storage, root_keys, entropy).await,
+            None => return Err(error),
+        },
+    };
+    if let Claim::Lost(error) = claim_canary(storage, &stored, &root_keys, entropy).await? {
         // Nothing is sealed under this key, and its file would stand in the way of the
         // right one. After any other failure the file stays: its canary may be stored.
         std::fs::remove_file(root_key_file).ok();
@@ -154,18 +165,6 @@ enum Claim {
     Held,
     /// Another process was first; this one's canary is gone again.
     Lost(VaultError),
-}
-
-async fn ensure_canary(
-    storage: &dyn SealedStorage,
-    stored: &Stored,
-    root_keys: &RootKeyring,
-    entropy: &dyn Entropy,
-) -> Result<(), VaultError> {
-    match claim_canary(storage, stored, root_keys, entropy).await? {
-        Claim::Held => Ok(()),
-        Claim::Lost(error) => Err(error),
-    }
 }
 
 /// Sees to it that the current root key has a canary.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 use crate::support::{Fault, House};
 
@@ -130,6 +131,24 @@ async fn of_two_first_starts_over_one_storage_only_one_gets_its_key() {
     );
     assert_eq!(first.storage.snapshot().canaries.len(), 1);
     first.fill(&first.open().await.unwrap(), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn processes_that_start_at_once_over_one_file_use_one_key() {
+    for _ in 0..20 {
+        let house = Arc::new(House::new());
+        let mut starts = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let house = Arc::clone(&house);
+            starts.spawn(async move { house.open().await.map(drop) });
+        }
+        for started in starts.join_all().await {
+            assert_eq!(started, Ok(()));
+        }
+        assert_eq!(house.storage.snapshot().canaries.len(), 1);
+        let left = fs::read_dir(house.directory.path()).unwrap().count();
+        assert_eq!(left, 1, "no half-made file stays");
+    }
 }
 
 #[tokio::test]
