@@ -4,7 +4,7 @@
 //! providers and health, as Cyberdesk's clients expect them: paths, bodies, statuses and
 //! errors are those of a FastAPI application.
 //!
-//! * [`router`] is the table of contents: every route, by who calls it.
+//! * [`router()`] is the table of contents: every route, by who calls it.
 //! * [`write`](mod@write) runs every change: one transaction holds rows, sealed secret,
 //!   audit event, idempotent answer and the notice of the change.
 //! * `body` reads requests as FastAPI and pydantic do; `extract` says who calls;
@@ -21,15 +21,17 @@ mod body;
 mod error;
 mod extract;
 mod health;
-pub mod idempotency;
+mod idempotency;
 mod layers;
 pub mod metrics;
 mod model_configurations;
-pub mod openapi;
+mod openapi;
 mod organizations;
 pub mod outbox;
 mod providers;
 mod root;
-pub mod router;
+mod router;
 pub mod state;
 mod write;
+
+pub use router::{health_router, openapi, router};

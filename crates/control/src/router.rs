@@ -11,28 +11,27 @@ use utoipa_axum::routes;
 
 use crate::layers::fastapi::{self, RouteTable};
 use crate::layers::{limit, observe, request_id, security};
-use crate::openapi::Document;
+use crate::openapi::{Document, route};
 use crate::state::ControlState;
 use crate::{api_keys, audit_events, health, model_configurations, organizations, providers, root};
 
-/// The control plane and its OpenAPI document.
+/// The control plane. `data_plane` describes the routes that `server` merges in beside
+/// it, so that `/openapi.json` shows one API.
 ///
 /// It owns the fallback of the whole server, which answers unknown paths as FastAPI
 /// does; whoever merges further routes into it adds none.
-pub fn router(state: ControlState) -> (Router, OpenApi) {
-    let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
-        .merge(anybody())
-        .merge(anybody_with_a_key())
-        .merge(agent_developers())
-        .merge(organization_admins())
-        .merge(operators())
-        .split_for_parts();
+pub fn router(state: ControlState, data_plane: OpenApi) -> Router {
+    let (routes, document) = routes().split_for_parts();
+    let document = merged(document, data_plane);
     let table = RouteTable::of(&document);
-    let routes = routes.with_state(state.clone()).merge(
-        Router::new()
-            .fallback(fastapi::unknown_path)
-            .with_state(table.clone()),
-    );
+    let routes = routes
+        .with_state(state.clone())
+        .merge(route(&document))
+        .merge(
+            Router::new()
+                .fallback(fastapi::unknown_path)
+                .with_state(table.clone()),
+        );
     // From the outside in. The request id comes first, since all others name it. Headers
     // and counting surround the limit in time, so that they see its 503 too; were it the
     // other way round, a handler that hangs would be neither counted nor answered with
@@ -43,7 +42,35 @@ pub fn router(state: ControlState) -> (Router, OpenApi) {
         .layer(from_fn_with_state(state, observe::layer))
         .layer(from_fn(limit::layer))
         .layer(from_fn_with_state(table, fastapi::wrong_method));
-    (routes.layer(layers), document)
+    routes.layer(layers)
+}
+
+/// The document of the whole API.
+#[must_use]
+pub fn openapi(data_plane: OpenApi) -> OpenApi {
+    merged(routes().split_for_parts().1, data_plane)
+}
+
+/// Whether this process answers, for a listener that has no control plane.
+pub fn health_router() -> Router {
+    let routes: OpenApiRouter = OpenApiRouter::new()
+        .routes(routes!(health::health))
+        .routes(routes!(health::live));
+    routes.split_for_parts().0
+}
+
+fn merged(mut document: OpenApi, data_plane: OpenApi) -> OpenApi {
+    document.merge(data_plane);
+    document
+}
+
+fn routes() -> OpenApiRouter<ControlState> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(anybody())
+        .merge(anybody_with_a_key())
+        .merge(agent_developers())
+        .merge(organization_admins())
+        .merge(operators())
 }
 
 /// No key needed.

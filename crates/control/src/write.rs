@@ -22,7 +22,7 @@ use domain::secret::Secret;
 use jiff::Timestamp;
 use serde_json::Value;
 use store::changes::Change;
-use store::idempotency::Claimed;
+use store::idempotency::{Claimed, RETENTION};
 use store::sealed::SealedSecretRow;
 use store::{StoreError, WriteTransaction};
 use vault::{Binding, Deposit, SealedSecret};
@@ -30,7 +30,7 @@ use vault::{Binding, Deposit, SealedSecret};
 use crate::answer::Answer;
 use crate::error::ApiError;
 use crate::extract::call::{BodyRule, Call};
-use crate::idempotency::{self, ANSWER_LIFETIME, Claims};
+use crate::idempotency::{self, Claims};
 use crate::state::ControlState;
 
 /// How often a write begins anew when what it prepared for has changed meanwhile.
@@ -312,8 +312,7 @@ impl WriteContext<'_> {
         };
         if let Some(deposited) = &done.sealed_answer {
             self.keep(deposited).await?;
-            self.destroy(&deposited.alias, self.now + ANSWER_LIFETIME)
-                .await?;
+            self.destroy(&deposited.alias, self.now + RETENTION).await?;
         }
         let alias = done.sealed_answer.as_ref().map(|it| &it.alias);
         let stored = idempotency::to_stored(&done.answer, alias);

@@ -53,8 +53,11 @@ impl Engine {
     pub(crate) fn of(url: &str) -> Result<(Self, AnyConnectOptions), StoreError> {
         let (engine, url) = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             (Self::Postgres, url.to_owned())
-        } else if let Some(path) = url.strip_prefix("sqlite://") {
-            (Self::Sqlite, sqlite_url(path)?)
+        } else if let Some(path) = url.strip_prefix("sqlite:") {
+            (
+                Self::Sqlite,
+                sqlite_url(path.strip_prefix("//").unwrap_or(path))?,
+            )
         } else {
             return Err(StoreError::Database(
                 "the database URL begins with neither `sqlite://` nor `postgres://`".to_owned(),
@@ -103,6 +106,12 @@ impl Engine {
 /// The driver's URL for the file at `path`, which is taken as it is: nothing in it is
 /// percent-encoded and it has no parameters. The file is made, readable by its owner only.
 fn sqlite_url(path: &str) -> Result<String, StoreError> {
+    // A habit from other programs, which would silently make a file of an odd name.
+    if path.contains('?') {
+        return Err(StoreError::Database(format!(
+            "the database URL names the file `{path}`: it takes no parameters, so no `?`"
+        )));
+    }
     let unavailable =
         |error: std::io::Error| StoreError::Unavailable(format!("database file `{path}`: {error}"));
     let absolute = std::path::absolute(path).map_err(unavailable)?;
@@ -132,15 +141,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_may_hold_any_character() {
+    fn a_path_is_taken_as_it_is_and_has_no_parameters() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a b?c#d%20é.db");
+        let path = directory.path().join("a b#d%20é.db");
         let url = sqlite_url(path.to_str().unwrap()).unwrap();
-        assert!(
-            url.ends_with("/a%20b%3Fc%23d%2520%C3%A9.db?mode=rwc"),
-            "{url}"
-        );
+        assert!(url.ends_with("/a%20b%23d%2520%C3%A9.db?mode=rwc"), "{url}");
         assert!(path.exists());
+        assert!(sqlite_url("store.db?mode=rwc").is_err());
+        assert!(!Path::new("store.db?mode=rwc").exists());
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Listener {
             Engine::Postgres => PgConnectOptions::try_from(&database.0.connect_options).ok(),
         };
         options.map_or(Self::Absent, |options| Self::Postgres {
-            options: Box::new(options),
+            options: Box::new(options.application_name("quartermaster-changes")),
             connection: None,
         })
     }

@@ -143,23 +143,29 @@ fn insert(claim: &Claim) -> Statement {
 
 /// A key is free again once its answer is old, whether or not the reaper has come by.
 fn delete_expired(claim: &Claim) -> Statement {
-    let before = claim.at.checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
     sqlx::query(
         "DELETE FROM idempotency_claims
          WHERE organization_id = $1 AND key_hash = $2 AND claimed_at < $3",
     )
     .bind(claim.organization_id.to_string())
     .bind(claim.key_hash.as_slice())
-    .bind(before.as_microsecond())
+    .bind(expiry(claim).as_microsecond())
 }
 
 fn select(claim: &Claim) -> Statement {
     sqlx::query(
         "SELECT fingerprint, hash_key_id, status, headers, body, is_sealed
-         FROM idempotency_claims WHERE organization_id = $1 AND key_hash = $2",
+         FROM idempotency_claims
+         WHERE organization_id = $1 AND key_hash = $2 AND claimed_at >= $3",
     )
     .bind(claim.organization_id.to_string())
     .bind(claim.key_hash.as_slice())
+    .bind(expiry(claim).as_microsecond())
+}
+
+/// Answers to older claims are as good as gone.
+fn expiry(claim: &Claim) -> Timestamp {
+    claim.at.checked_sub(RETENTION).unwrap_or(Timestamp::MIN)
 }
 
 fn read(row: &AnyRow, claim: &Claim) -> Result<Claimed, StoreError> {

@@ -17,7 +17,7 @@ pub(crate) mod turns;
 use domain::id::{Alias, OrganizationId};
 use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue, StatusCode};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use store::idempotency::{Claim, Claimed, StoredAnswer};
 use vault::root_key::HashPurpose;
 use vault::{Binding, Purpose};
@@ -33,9 +33,6 @@ pub(crate) const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idemp
 
 /// `true` on an answer that was given before.
 pub(crate) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-
-/// How long answers are kept. 24 hours are promised.
-pub const ANSWER_LIFETIME: SignedDuration = SignedDuration::from_hours(48);
 
 /// How the database knows a request: under the current hash key, and under older ones.
 #[derive(Debug)]

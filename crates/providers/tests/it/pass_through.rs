@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use providers::chat::WireFormat;
 use providers::error::InvalidCall;
 use providers::pass_through::{Envelope, splice};
+use providers::protocol::{encode, parse};
 use providers::target::{Patch, Target};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -311,6 +312,77 @@ fn other_formats_and_rules_are_not_spliced() {
     assert!(splice(&other, &target("gpt-4o", json!({}))).is_none());
     let refused = splice(&envelope, &target("codex-mini", json!({})));
     assert!(refused.unwrap().is_err());
+}
+
+/// Bodies as clients write them; nothing in them is null, since `encode` leaves nulls out.
+fn openai_bodies() -> Vec<Value> {
+    let function = json!({"name": "f", "description": "d", "strict": true,
+        "parameters": {"type": "object", "properties": {}}});
+    let call = json!({"id": "c1", "type": "function",
+        "function": {"name": "f", "arguments": "{\"a\": 1}"}});
+    let user = |content: Value| json!([{"role": "user", "content": content}]);
+    vec![
+        json!({"model": "m", "messages": user("Hi".into())}),
+        json!({"model": "m", "messages": user("Hi".into()), "stream": true, "max_tokens": 9,
+            "temperature": 1.5, "top_p": 0.5, "stop": "x", "seed": 3, "n": 1, "user": "u"}),
+        json!({"model": "m", "messages": user("Hi".into()), "stream": true,
+            "stream_options": {"include_usage": true}, "stop": ["a", "b"], "logprobs": true}),
+        json!({"models": ["a", "b"], "max_completion_tokens": 4, "reasoning_effort": "low",
+            "messages": user("Hi".into()), "metadata": {"k": "v"}, "store": false,
+            "logit_bias": {"50256": -100}, "service_tier": "flex", "new_member": [1, {"a": "b"}]}),
+        json!({"model": "m", "tools": [{"type": "function", "function": function}],
+            "tool_choice": "auto", "parallel_tool_calls": false, "messages": [
+            {"role": "system", "content": "s"},
+            {"role": "developer", "content": [{"type": "text", "text": "t"}]},
+            {"role": "user", "name": "ann", "content": [
+                {"type": "text", "text": "What is this?"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}},
+                {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}]},
+            {"role": "assistant", "content": "x", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c1", "content": "done"},
+            {"role": "assistant", "refusal": "no", "content": "y"}]}),
+        json!({"model": "m", "messages": user("Hi".into()), "tool_choice":
+            {"type": "function", "function": {"name": "f"}}, "response_format":
+            {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}},
+            "tools": [{"type": "function", "function": function}], "presence_penalty": 0.5}),
+    ]
+}
+
+#[test]
+fn splicing_and_encoding_make_the_same_request() {
+    let parameters = [
+        json!({}),
+        json!({"top_p": 0.1, "frequency_penalty": 0.5, "extra_body": {"z": 1}}),
+    ];
+    for (body, parameters) in openai_bodies()
+        .iter()
+        .flat_map(|body| parameters.iter().map(move |parameters| (body, parameters)))
+    {
+        let settings = ModelSettings {
+            temperature: Some(0.5),
+            max_tokens: Some(77),
+            additional_params: parameters.as_object().cloned(),
+            ..openai()
+        };
+        let target = Target::new(&settings).unwrap();
+        let body = Bytes::from(body.to_string());
+        let envelope = Envelope::scan(WireFormat::OpenAiChat, body.clone()).unwrap();
+        let spliced = splice(&envelope, &target).unwrap().unwrap();
+        let call = parse(WireFormat::OpenAiChat, &body).unwrap();
+        let encoded = encode(&call, &target).unwrap();
+        assert_eq!(encoded.losses, []);
+        let tree = |body: &Bytes| -> Value { serde_json::from_slice(body).unwrap() };
+        let (spliced_body, encoded_body) = (tree(&spliced.body), tree(&encoded.request.body));
+        assert_eq!(
+            spliced_body,
+            encoded_body,
+            "{}",
+            String::from_utf8_lossy(&body)
+        );
+        assert_eq!(spliced.headers, encoded.request.headers);
+        assert_eq!(spliced.uri, encoded.request.uri);
+        assert_eq!(spliced.method, encoded.request.method);
+    }
 }
 
 // A quadratic scan would not end on these within any patience.

@@ -220,3 +220,58 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_request_of_the_same_format_keeps_everything_the_types_can_say() {
+    let body = json!({
+        "model": "x", "stream": false, "temperature": 0.5, "top_p": 0.25, "top_k": 3, "seed": 4, "n": 2,
+        "max_completion_tokens": 9, "stop": "END", "frequency_penalty": 0.5, "presence_penalty": 0.5,
+        "logprobs": true, "top_logprobs": 2, "parallel_tool_calls": true, "reasoning_effort": "low",
+        "response_format": {"type": "json_schema", "json_schema": {
+            "name": "a", "description": "b", "strict": true, "schema": {"type": "object"},
+        }},
+        "user": "u", "logit_bias": {"1": 2}, "newer": {"a": [1, 2.5, null]},
+        "tools": [
+            {"type": "function", "function": {
+                "name": "f", "description": "d", "strict": true, "parameters": {"type": "object"},
+            }},
+            {"type": "custom", "custom": {
+                "name": "c", "description": "d", "format": {"type": "text"},
+            }},
+        ],
+        "tool_choice": {"type": "custom", "custom": {"name": "c"}},
+        "messages": [
+            {"role": "developer", "content": "a", "name": "n"},
+            {"role": "system", "content": [
+                {"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+            ]},
+            {"role": "user", "content": [
+                {"type": "text", "text": "a", "newer": 1},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}},
+                {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+                {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
+                {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA=="}},
+                {"type": "file", "file": {"file_id": "file-1"}},
+                {"type": "newer_part", "a": 1},
+            ]},
+            {"role": "assistant", "content": null, "audio": {"id": "audio_1"}, "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{\"a\": 1.0"}},
+                {"id": "2", "type": "custom", "custom": {"name": "c", "input": "text"}},
+            ]},
+            {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "r"}]},
+            {"role": "tool", "tool_call_id": "2", "content": "r"},
+            {"role": "assistant", "content": [{"type": "text", "text": "a"}], "name": "n"},
+            {"role": "assistant", "content": null, "refusal": "no"},
+        ],
+    });
+    let call = protocol::parse(WireFormat::OpenAiChat, body.to_string().as_bytes()).unwrap();
+    let encoded = protocol::encode(&call, &target()).unwrap();
+    let written: Value = serde_json::from_slice(&encoded.request.body).unwrap();
+    let mut expected = body;
+    expected["model"] = "gpt-4o".into();
+    assert_eq!(
+        crate::vectors::compare::difference(&expected, &written, "body"),
+        None
+    );
+    assert_eq!(encoded.losses, []);
+}

@@ -176,3 +176,40 @@ async fn a_server_that_only_reads() {
     );
     assert_eq!(organizations::list(&database).await.unwrap().len(), 1);
 }
+
+/// A full disk is an outage of writes: it may end by itself, and reading goes on. SQLite's
+/// own limit on the size of a file gives the same answer as a device that is full.
+#[tokio::test]
+async fn a_full_disk() {
+    use sqlx::{Connection as _, Executor as _};
+    let fixture = crate::support::Fixture::sqlite().await;
+    add_organization(&fixture.database, 1).await;
+    let mut connection = sqlx::AnyConnection::connect(&fixture.options.url)
+        .await
+        .unwrap();
+    connection
+        .execute("PRAGMA max_page_count = 1")
+        .await
+        .unwrap();
+    let mut error = None;
+    for number in 0..1000 {
+        let statement =
+            sqlx::query("INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, 0)")
+                .bind(number.to_string())
+                .bind(format!("{number} {}", "x".repeat(1000)));
+        if let Err(refusal) = connection.execute(statement).await {
+            error = Some(StoreError::from(refusal));
+            break;
+        }
+    }
+    assert!(
+        matches!(error, Some(StoreError::Unavailable(_))),
+        "{error:?}"
+    );
+    assert!(
+        !organizations::list(&fixture.database)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}

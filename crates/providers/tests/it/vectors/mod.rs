@@ -4,7 +4,7 @@
 //! A provider plugs in with one [`Suite`]. Whatever a suite lists as different on purpose
 //! must really differ, so that no list outlives its reason.
 
-mod compare;
+pub(crate) mod compare;
 pub(crate) mod record;
 mod requests;
 pub(crate) mod responses;
