@@ -12,12 +12,13 @@ use providers::error::Loss;
 use providers::pass_through::splice;
 use providers::protocol::encode;
 use providers::target::{HttpRequest, Target};
+use tokio::time::timeout;
 
 use super::Call;
 use crate::error::CallError;
 use crate::gateway::Gateway;
 use crate::scrub::Scrubber;
-use crate::secrets::KeyReference;
+use crate::secrets::{KeyReference, SecretError};
 use crate::snapshot::{Entry, KeySource, Route};
 use crate::upstream::{Partition, PoolKey};
 
@@ -131,7 +132,8 @@ async fn credential(
     if let Some(open) = gateway.secrets.cached(reference) {
         return Ok(Some(open));
     }
-    match gateway.secrets.open(reference).await {
+    let opened = timeout(gateway.limits.secret, gateway.secrets.open(reference)).await;
+    match opened.unwrap_or_else(|_| Err(SecretError::Unavailable("it is too slow".to_owned()))) {
         Ok(opened) => Ok(Some(opened)),
         Err(error) => {
             tracing::warn!(error.message = %error, "a provider's key cannot be opened");

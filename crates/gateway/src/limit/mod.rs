@@ -14,6 +14,8 @@ pub struct Limits {
     pub request_body_bytes_per_second: u64,
     /// How long a client may be slower than that.
     pub request_body_grace: Duration,
+    /// How long the vault may take to open a key that is not open yet.
+    pub secret: Duration,
     /// Name resolution, TCP and TLS together.
     pub connect: Duration,
     /// The wait for a response header and between two pieces, where the
@@ -38,6 +40,7 @@ impl Default for Limits {
             request_body_idle: Duration::from_secs(15),
             request_body_bytes_per_second: 1024,
             request_body_grace: Duration::from_secs(15),
+            secret: Duration::from_secs(2),
             connect: Duration::from_secs(10),
             idle: Duration::from_secs(600),
             call: Duration::from_secs(3600),

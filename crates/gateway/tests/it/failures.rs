@@ -167,7 +167,9 @@ async fn what_another_target_can_help_falls_back_and_what_it_cannot_does_not() {
     );
     assert_eq!(upstream.ledger().count(), 1);
     // `models` alone is the whole list, and an unknown entry is named.
-    let question = json!({"models": ["fault:401", "simulated-chat"], "messages": []});
+    let mut question = openai("");
+    question["models"] = json!(["fault:401", "simulated-chat"]);
+    question.as_object_mut().expect("an object").remove("model");
     assert_eq!(gateway.chat(&question).await.status, StatusCode::OK);
     let question = json!({"model": "simulated-chat", "models": ["nobody"], "messages": []});
     let answer = gateway.chat(&question).await;

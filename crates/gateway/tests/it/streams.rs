@@ -45,8 +45,8 @@ async fn text_of(gateway: &GatewayUnderTest, path: &str, question: &Value) -> St
 
 /// The last event of a stream, as JSON.
 fn last_event(stream: &str) -> Value {
-    let last = stream.trim_end().rsplit("\n\n").next().unwrap_or_default();
-    let data = last.lines().find_map(|line| line.strip_prefix("data: "));
+    let mut lines = stream.lines().rev();
+    let data = lines.find_map(|line| line.strip_prefix("data: "));
     serde_json::from_str(data.unwrap_or_default()).unwrap_or_default()
 }
 
