@@ -1,0 +1,323 @@
+//! The control plane with everything it needs, and one client for each kind of caller.
+
+pub(crate) mod client;
+pub(crate) mod sealed_storage;
+pub(crate) mod world;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use control::metrics::Metrics;
+use control::outbox::Outbox;
+use control::state::{Check, ControlParts, ControlState, LiveCheck};
+use domain::api_key::{ApiKey, ApiKeyToken, Scope};
+use domain::clock::{Clock as _, random, time_ordered_id};
+use domain::id::{Alias, ApiKeyId, ModelConfigurationId, OrganizationId};
+use domain::model_configuration::{ModelConfiguration, ModelSettings};
+use domain::organization::Organization;
+use domain::secret::Secret;
+use prometheus_client::registry::Registry;
+use providers::endpoint::EndpointPolicy;
+use store::{Database, DatabaseOptions};
+use vault::backend::embedded::EmbeddedVault;
+use vault::{Binding, Deposit, VaultBackend, VaultError};
+
+pub(crate) use self::client::{Answer, Client};
+use self::sealed_storage::StoreSealedStorage;
+use self::world::{TestClock, TestEntropy};
+
+/// A running control plane.
+pub(crate) struct TestApp {
+    pub(crate) database: Database,
+    pub(crate) vault: Arc<EmbeddedVault>,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) entropy: Arc<TestEntropy>,
+    pub(crate) live_check: Arc<ScriptedCheck>,
+    pub(crate) slow_vault: Arc<SlowVault>,
+    pub(crate) registry: Registry,
+    metrics: Metrics,
+    router: Router,
+    directory: tempfile::TempDir,
+}
+
+/// An organisation and a client for each kind of caller in it.
+pub(crate) struct Tenant {
+    pub(crate) id: OrganizationId,
+    /// Everything inside the organisation.
+    pub(crate) admin: Client,
+    /// Scope `manage`.
+    pub(crate) developer: Client,
+    /// Scope `invoke`.
+    pub(crate) agent: Client,
+}
+
+impl TestApp {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(EndpointPolicy::PublicOnly).await
+    }
+
+    pub(crate) async fn start_with(endpoint_policy: EndpointPolicy) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.db");
+        let database = Database::connect(&DatabaseOptions {
+            url: format!("sqlite://{}", path.display()),
+            max_connections: 4,
+            timeout: Duration::from_millis(900),
+        })
+        .await
+        .unwrap();
+        let clock = Arc::new(TestClock::default());
+        let entropy = Arc::new(TestEntropy::default());
+        let storage = Arc::new(StoreSealedStorage(database.clone()));
+        let vault = vault::start::open_in_memory(storage, &*clock, entropy.clone()).await;
+        let vault = Arc::new(vault.unwrap());
+        let slow_vault = Arc::new(SlowVault::over(Arc::clone(&vault)));
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let live_check = Arc::new(ScriptedCheck::default());
+        let state = ControlState::new(ControlParts {
+            database: database.clone(),
+            vault: slow_vault.clone(),
+            root_keys: Arc::clone(vault.root_keys()),
+            live_check: live_check.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            platform_credentials: BTreeSet::from(["anthropic".to_owned()]),
+            endpoint_policy,
+            replaced_secret_grace: Duration::from_secs(600),
+            metrics: metrics.clone(),
+        });
+        let router = control::router(state, utoipa::openapi::OpenApi::default());
+        Self {
+            database,
+            vault,
+            clock,
+            entropy,
+            live_check,
+            slow_vault,
+            registry,
+            metrics,
+            router,
+            directory,
+        }
+    }
+
+    /// A caller without a key.
+    pub(crate) fn anonymous(&self) -> Client {
+        Client::new(self.router.clone(), None)
+    }
+
+    /// A caller with this text as its key.
+    pub(crate) fn with_key(&self, key: &str) -> Client {
+        Client::new(self.router.clone(), Some(key))
+    }
+
+    /// A caller who may do everything, with an organisation of its own.
+    pub(crate) async fn operator(&self) -> Client {
+        let id = self.add_organization("operators").await;
+        self.mint(id, &Scope::ALL).await
+    }
+
+    /// A new organisation.
+    pub(crate) async fn tenant(&self, name: &str) -> Tenant {
+        let id = self.add_organization(name).await;
+        Tenant {
+            id,
+            admin: self.mint(id, &Scope::WITHIN_ORGANIZATION).await,
+            developer: self.mint(id, &[Scope::Manage]).await,
+            agent: self.mint(id, &[Scope::Invoke]).await,
+        }
+    }
+
+    pub(crate) async fn add_organization(&self, name: &str) -> OrganizationId {
+        let id = OrganizationId(self.new_id());
+        let row = Organization {
+            id,
+            name: name.to_owned(),
+            created_at: self.clock.now(),
+        };
+        let mut transaction = self.database.write().await.unwrap();
+        store::organizations::insert(&mut transaction, &row)
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+        id
+    }
+
+    pub(crate) async fn mint(&self, organization_id: OrganizationId, scopes: &[Scope]) -> Client {
+        let token = ApiKeyToken::from_random(&random(&*self.entropy));
+        let row = ApiKey {
+            id: ApiKeyId(self.new_id()),
+            organization_id,
+            name: "test".to_owned(),
+            scopes: scopes.iter().copied().collect(),
+            created_at: self.clock.now(),
+            revoked_at: None,
+        };
+        let mut transaction = self.database.write().await.unwrap();
+        store::api_keys::insert(&mut transaction, &row, &token.digest())
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+        self.with_key(token.expose())
+    }
+
+    /// A configuration of the installation.
+    pub(crate) async fn add_system_default(&self, name: &str) -> ModelConfigurationId {
+        let row = ModelConfiguration {
+            id: ModelConfigurationId(self.new_id()),
+            organization_id: None,
+            revision: 1,
+            settings: ModelSettings {
+                name: name.to_owned(),
+                description: None,
+                provider: "simulated".to_owned(),
+                model: "simulated".to_owned(),
+                temperature: None,
+                max_tokens: None,
+                timeout_seconds: None,
+                max_retries: None,
+                additional_params: None,
+                agent_harness_version_string: None,
+                is_computer_use_model: false,
+                is_archived: false,
+            },
+            api_key_alias: None,
+            created_at: self.clock.now(),
+            updated_at: self.clock.now(),
+        };
+        let mut transaction = self.database.write().await.unwrap();
+        store::model_configurations::insert(&mut transaction, &row)
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+        row.id
+    }
+
+    fn new_id(&self) -> uuid::Uuid {
+        time_ordered_id(&*self.clock, &*self.entropy)
+    }
+
+    /// The task that destroys abandoned secrets, to be driven by hand.
+    pub(crate) fn outbox(&self) -> Outbox {
+        Outbox {
+            database: self.database.clone(),
+            vault: self.vault.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    /// Whether something is sealed under an alias.
+    pub(crate) async fn holds_secret(&self, alias: &str) -> bool {
+        let alias: Alias = alias.parse().unwrap();
+        let row = store::sealed::secret(&self.database, &alias).await.unwrap();
+        row.is_some()
+    }
+
+    /// Every byte of the database's files.
+    pub(crate) fn database_files(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for entry in std::fs::read_dir(self.directory.path()).unwrap() {
+            bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+        }
+        bytes
+    }
+
+    /// What `/metrics` would show.
+    pub(crate) fn metrics_text(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text
+    }
+}
+
+/// Live checks that answer what a test wants.
+#[derive(Default)]
+pub(crate) struct ScriptedCheck {
+    pub(crate) error: Mutex<Option<String>>,
+    pub(crate) hangs: Mutex<bool>,
+}
+
+#[async_trait]
+impl LiveCheck for ScriptedCheck {
+    async fn check(&self, _: OrganizationId, row: &ModelConfiguration) -> Vec<Check> {
+        let hangs = *self.hangs.lock().unwrap();
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        let error = self.error.lock().unwrap().clone();
+        vec![Check {
+            check: "call".to_owned(),
+            label: format!("One minimal call to {}", row.settings.model),
+            ok: error.is_none(),
+            is_auth_error: error.is_some(),
+            error,
+            latency_ms: 12,
+        }]
+    }
+}
+
+/// The embedded vault, that a test can make wait or fail.
+pub(crate) struct SlowVault {
+    vault: Arc<EmbeddedVault>,
+    gate: tokio::sync::Semaphore,
+    is_down: Mutex<bool>,
+}
+
+impl SlowVault {
+    fn over(vault: Arc<EmbeddedVault>) -> Self {
+        Self {
+            vault,
+            gate: tokio::sync::Semaphore::new(1_000_000),
+            is_down: Mutex::new(false),
+        }
+    }
+
+    /// Makes every secret wait until the permits are given back.
+    pub(crate) fn close(&self) {
+        self.gate.forget_permits(1_000_000);
+    }
+
+    pub(crate) fn open(&self) {
+        self.gate.add_permits(1_000_000);
+    }
+
+    pub(crate) fn set_down(&self, is_down: bool) {
+        *self.is_down.lock().unwrap() = is_down;
+    }
+
+    async fn pass(&self) -> Result<(), VaultError> {
+        let _permit = self.gate.acquire().await.unwrap();
+        if *self.is_down.lock().unwrap() {
+            return Err(VaultError::Unavailable("a test said so".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl VaultBackend for SlowVault {
+    async fn put(&self, binding: &Binding, secret: &Secret) -> Result<Deposit, VaultError> {
+        self.pass().await?;
+        self.vault.put(binding, secret).await
+    }
+
+    async fn get(&self, binding: &Binding) -> Result<Secret, VaultError> {
+        self.pass().await?;
+        self.vault.get(binding).await
+    }
+
+    async fn delete(&self, alias: &Alias) -> Result<(), VaultError> {
+        self.pass().await?;
+        self.vault.delete(alias).await
+    }
+
+    async fn health(&self) -> Result<(), VaultError> {
+        self.pass().await?;
+        self.vault.health().await
+    }
+}
