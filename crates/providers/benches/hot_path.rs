@@ -4,7 +4,7 @@
 //!
 //! `cargo bench -p quartermaster-providers`
 
-#![allow(missing_docs, reason = "divan makes public items of its own")]
+#![expect(clippy::unwrap_used, reason = "what fails here fails the measurement")]
 
 use bytes::Bytes;
 use divan::counter::BytesCount;
@@ -38,6 +38,46 @@ impl Body {
             Self::Agent => agent_body().to_string(),
         })
     }
+}
+
+impl Body {
+    /// The same in Anthropic's format.
+    fn anthropic_bytes(self) -> Bytes {
+        let body = match self {
+            Self::Small => small_body(),
+            Self::Agent => anthropic_agent_body(),
+        };
+        Bytes::from(body.to_string())
+    }
+}
+
+fn anthropic_agent_body() -> Value {
+    let mut body = agent_body();
+    for tool in body["tools"].as_array_mut().into_iter().flatten() {
+        let function = tool["function"].take();
+        *tool = json!({
+            "name": function["name"], "description": function["description"],
+            "input_schema": function["parameters"],
+        });
+    }
+    let system = body["messages"][0]["content"].take();
+    body["messages"]
+        .as_array_mut()
+        .map(|messages| messages.remove(0));
+    body["system"] = system;
+    for message in body["messages"].as_array_mut().into_iter().flatten() {
+        let call = message["tool_calls"].get_mut(0).map(Value::take);
+        if let Some(call) = call {
+            let input = json!({"type": "tool_use", "id": call["id"], "name": "tool_1",
+                "input": {"field_0": call["function"]["arguments"]}});
+            *message = json!({"role": "assistant", "content": [input]});
+        } else if message["role"] == "tool" {
+            let result = json!({"type": "tool_result", "tool_use_id": message["tool_call_id"],
+                "content": message["content"]});
+            *message = json!({"role": "user", "content": [result]});
+        }
+    }
+    body
 }
 
 fn small_body() -> Value {
@@ -95,7 +135,7 @@ fn scan(bencher: Bencher<'_, '_>, body: Body) {
 #[divan::bench(args = BODIES)]
 fn scan_and_splice(bencher: Bencher<'_, '_>, body: Body) {
     let body = body.bytes();
-    let target = openai_target();
+    let target = target("openai", "gpt-4o-mini");
     bencher
         .counter(BytesCount::new(body.len()))
         .bench_local(|| {
@@ -104,13 +144,27 @@ fn scan_and_splice(bencher: Bencher<'_, '_>, body: Body) {
         });
 }
 
-/// A configuration of OpenAI's that sets temperature and length.
-fn openai_target() -> Target {
+/// The same for Anthropic's messages.
+#[divan::bench(args = BODIES)]
+fn scan_and_splice_anthropic(bencher: Bencher<'_, '_>, body: Body) {
+    let body = body.anthropic_bytes();
+    let target = target("anthropic", "claude-sonnet-4-5");
+    bencher
+        .counter(BytesCount::new(body.len()))
+        .bench_local(|| {
+            let body = black_box(body.clone());
+            let envelope = Envelope::scan(WireFormat::AnthropicMessages, body).unwrap();
+            splice(&envelope, &target).unwrap().unwrap()
+        });
+}
+
+/// A configuration that sets temperature and length.
+fn target(provider: &str, model: &str) -> Target {
     let settings = ModelSettings {
         name: "support-agent".to_owned(),
         description: None,
-        provider: "openai".to_owned(),
-        model: "gpt-4o-mini".to_owned(),
+        provider: provider.to_owned(),
+        model: model.to_owned(),
         temperature: Some(0.5),
         max_tokens: Some(512),
         timeout_seconds: None,

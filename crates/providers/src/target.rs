@@ -12,6 +12,7 @@ pub use crate::endpoint::Origin;
 use crate::error::InvalidCall;
 use crate::json::invalid;
 use crate::parameters::Resolution;
+use crate::pass_through::MessageWords;
 use crate::protocol::{anthropic_messages, openai_chat};
 
 /// One concrete place to send calls to. Made when a snapshot is built, not per call.
@@ -200,13 +201,11 @@ impl Target {
         client_wants_stream || self.streaming
     }
 
-    /// Whether LangChain changes messages like these (their JSON text, in the target's
-    /// own format) for this target, so that they may not be passed on as they are.
-    ///
-    /// It looks for what would be changed without parsing, and may say yes where a parser
-    /// would say no.
+    /// Whether LangChain changes messages that hold this, in the target's own format, for
+    /// this target, so that they may not be passed on as they are. It may say yes where
+    /// a look at the parsed messages would say no.
     #[must_use]
-    pub fn rewrites_messages(&self, messages: &[u8]) -> bool {
+    pub fn rewrites_messages(&self, messages: &MessageWords) -> bool {
         match self.protocol {
             Protocol::OpenaiChat => {
                 self.uses_developer_role() || openai_chat::encode::rewrites(messages)

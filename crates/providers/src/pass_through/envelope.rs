@@ -9,7 +9,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::scan::{Broken, Cursor, Text};
+use super::scan::{Broken, Cursor, Text, unescaped};
+use super::words::MessageWords;
 use crate::chat::WireFormat;
 use crate::error::InvalidCall;
 
@@ -35,6 +36,7 @@ struct Scanned {
     models: Option<Vec<String>>,
     is_stream: bool,
     tool_types: BTreeSet<String>,
+    message_words: MessageWords,
 }
 
 /// One member of the body's object.
@@ -54,17 +56,18 @@ impl Envelope {
     /// # Errors
     /// When it is not; when `model`, `models` or `stream` have the wrong type.
     pub fn scan(dialect: WireFormat, body: Bytes) -> Result<Self, InvalidCall> {
-        let (mut members, tool_types) =
-            walk(&body).map_err(|broken| invalid_json(&body, broken))?;
-        drop_shadowed(&mut members, &body);
         let mut scanned = Scanned {
             dialect,
-            members,
+            members: Vec::with_capacity(16),
             model: None,
             models: None,
             is_stream: false,
-            tool_types,
+            tool_types: BTreeSet::new(),
+            message_words: MessageWords::none(dialect),
         };
+        let walked = scanned.walk(&body).and_then(|()| check_utf8(&body));
+        walked.map_err(|broken| invalid_json(&body, broken))?;
+        drop_shadowed(&mut scanned.members, &body);
         scanned.model = scanned.read(&body, "model", "a string")?;
         scanned.models = scanned.read(&body, "models", "a list of strings")?;
         scanned.is_stream = scanned
@@ -135,6 +138,12 @@ impl Envelope {
                 .any(|kind| kind.starts_with("computer_") || kind.starts_with("browser_"))
     }
 
+    /// What the messages hold, as far as rules of the format ask for it.
+    #[must_use]
+    pub fn message_words(&self) -> MessageWords {
+        self.scanned.message_words
+    }
+
     /// The value of a top-level member, as the client wrote it: valid JSON without
     /// white space around it.
     #[must_use]
@@ -158,6 +167,42 @@ impl Envelope {
 }
 
 impl Scanned {
+    /// Checks the whole body as JSON and finds its members, the types of the last `tools`
+    /// and the words of the last `messages` among them.
+    fn walk(&mut self, body: &[u8]) -> Result<(), Broken> {
+        let mut cursor = Cursor::new(body);
+        if cursor.peek() != Some(b'{') {
+            return Err(cursor.broken("expected an object"));
+        }
+        let mut has_next = cursor.open_object()?;
+        while has_next {
+            let name = cursor.key()?;
+            cursor.peek();
+            let value_start = cursor.position();
+            match &*unescaped(body, &name) {
+                b"tools" => self.tool_types = walk_tools(&mut cursor, body)?,
+                b"messages" => {
+                    self.message_words = MessageWords::none(self.dialect);
+                    self.message_words.walk(&mut cursor, body)?;
+                }
+                _ => cursor.skip_value()?,
+            }
+            if self.members.len() == MAX_MEMBERS {
+                return Err(cursor.broken("more than 1,000 members"));
+            }
+            self.members.push(Member {
+                span: name.inside.start - 1..cursor.position(),
+                name,
+                value_start,
+            });
+            has_next = cursor.next_item()?;
+        }
+        if cursor.peek().is_some() {
+            return Err(cursor.broken("expected nothing after the object"));
+        }
+        Ok(())
+    }
+
     fn find(&self, body: &[u8], name: &str) -> Option<&Member> {
         let mut members = self.members.iter();
         members.find(|member| *member.name(body) == *name.as_bytes())
@@ -188,53 +233,6 @@ impl Member {
     fn name<'b>(&self, body: &'b [u8]) -> Cow<'b, [u8]> {
         unescaped(body, &self.name)
     }
-}
-
-/// What a text means. One that means no Unicode text (a lone surrogate) stands for itself.
-fn unescaped<'b>(body: &'b [u8], text: &Text) -> Cow<'b, [u8]> {
-    let inside = &body[text.inside.clone()];
-    if text.is_escaped {
-        let quoted = &body[text.inside.start - 1..=text.inside.end];
-        if let Ok(meaning) = serde_json::from_slice::<String>(quoted) {
-            return Cow::Owned(meaning.into_bytes());
-        }
-    }
-    Cow::Borrowed(inside)
-}
-
-/// Checks the whole body and finds its members, and the types of the last `tools`.
-fn walk(body: &[u8]) -> Result<(Vec<Member>, BTreeSet<String>), Broken> {
-    let mut cursor = Cursor::new(body);
-    let mut members = Vec::with_capacity(16);
-    let mut tool_types = BTreeSet::new();
-    if cursor.peek() != Some(b'{') {
-        return Err(cursor.broken("expected an object"));
-    }
-    let mut has_next = cursor.open_object()?;
-    while has_next {
-        let name = cursor.key()?;
-        cursor.peek();
-        let value_start = cursor.position();
-        if *unescaped(body, &name) == *b"tools" {
-            tool_types = walk_tools(&mut cursor, body)?;
-        } else {
-            cursor.skip_value()?;
-        }
-        if members.len() == MAX_MEMBERS {
-            return Err(cursor.broken("more than 1,000 members"));
-        }
-        members.push(Member {
-            span: name.inside.start - 1..cursor.position(),
-            name,
-            value_start,
-        });
-        has_next = cursor.next_item()?;
-    }
-    if cursor.peek().is_some() {
-        return Err(cursor.broken("expected nothing after the object"));
-    }
-    check_utf8(body)?;
-    Ok((members, tool_types))
 }
 
 fn check_utf8(body: &[u8]) -> Result<(), Broken> {

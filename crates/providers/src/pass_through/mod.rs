@@ -11,8 +11,10 @@ mod scan;
 mod splice;
 mod text;
 mod usage;
+mod words;
 
 pub use envelope::Envelope;
 pub use observe::{Observation, StreamObserver};
 pub use splice::splice;
 pub use usage::usage;
+pub use words::MessageWords;

@@ -82,7 +82,7 @@ impl StreamObserver {
         let progress = Progress {
             dialect: envelope.dialect(),
             hides_usage: !envelope.wants_stream_usage(),
-            counts: Counts::default(),
+            counts: Counts::new(envelope.dialect()),
             has_answer: false,
             has_content: false,
             has_finished: false,
@@ -178,7 +178,7 @@ impl Progress {
         self.has_finished |= notice.is_finish;
         self.is_complete |= notice.is_end;
         if let Some(report) = &notice.usage {
-            self.counts.update(self.dialect, report);
+            self.counts.update(report);
         }
         Ok(match notice.error {
             Some(error) => Verdict::Failed(usage::failure(self.dialect, &error)),

@@ -1,5 +1,6 @@
 //! A cursor that walks over JSON text, checks all of it and builds nothing.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::text::plain_length;
@@ -23,6 +24,18 @@ pub(super) struct Text {
     pub(super) inside: Range<usize>,
     /// Whether it holds a backslash, so that what it means is not what it says.
     pub(super) is_escaped: bool,
+}
+
+/// What a text means. One that means no Unicode text (a lone surrogate) stands for itself.
+pub(super) fn unescaped<'b>(body: &'b [u8], text: &Text) -> Cow<'b, [u8]> {
+    let inside = &body[text.inside.clone()];
+    if text.is_escaped {
+        let quoted = &body[text.inside.start - 1..=text.inside.end];
+        if let Ok(meaning) = serde_json::from_slice::<String>(quoted) {
+            return Cow::Owned(meaning.into_bytes());
+        }
+    }
+    Cow::Borrowed(inside)
 }
 
 /// A place in JSON text. Everything before it has been checked, except that strings
@@ -62,15 +75,18 @@ impl<'a> Cursor<'a> {
 
     /// Steps over one value of any kind.
     pub(super) fn skip_value(&mut self) -> Result<(), Broken> {
+        self.skip_value_seeing(&mut |_| {})
+    }
+
+    /// Steps over one value of any kind, and shows every string in it: names and texts.
+    pub(super) fn skip_value_seeing(&mut self, see: &mut impl FnMut(&Text)) -> Result<(), Broken> {
         let outer = self.depth;
         loop {
             match self.peek() {
-                Some(b'"') => {
-                    self.string()?;
-                }
+                Some(b'"') => see(&self.string()?),
                 Some(b'{') => {
                     if self.open_object()? {
-                        self.key()?;
+                        see(&self.key()?);
                         continue;
                     }
                 }
@@ -94,7 +110,7 @@ impl<'a> Cursor<'a> {
                 }
             }
             if self.is_in_object() {
-                self.key()?;
+                see(&self.key()?);
             }
         }
     }

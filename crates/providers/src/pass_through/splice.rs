@@ -24,6 +24,10 @@ pub fn splice(envelope: &Envelope, target: &Target) -> Option<Result<HttpRequest
         return None;
     }
     let present = |name: &str| {
+        // Rules read the messages for nothing but the words that the scan has looked for.
+        if name == "messages" && !envelope.message_words().has_any() {
+            return None;
+        }
         let value = envelope.member(name)?;
         std::str::from_utf8(value).ok().map(Cow::Borrowed)
     };
@@ -50,7 +54,7 @@ fn is_spliceable(envelope: &Envelope, target: &Target) -> bool {
         _ => false,
     };
     is_readable
-        && !target.rewrites_messages(envelope.member("messages").unwrap_or_default())
+        && !target.rewrites_messages(&envelope.message_words())
         && target.wants_stream(envelope.stream()) == envelope.stream()
 }
 

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use crate::chat::WireFormat;
 use crate::chat::usage::Usage;
 use crate::error::{ErrorKind, ProviderError};
+use crate::protocol::anthropic_messages::error::from_value;
+use crate::protocol::anthropic_messages::types::UsageCounts;
 use crate::protocol::openai_chat::error::decode_embedded;
 use crate::protocol::openai_chat::response::usage_from;
 
@@ -26,61 +28,50 @@ pub fn usage(dialect: WireFormat, body: &[u8]) -> Result<Option<Usage>, Provider
     if let Some(error) = reply.error {
         return Err(failure(dialect, &error));
     }
-    let mut counts = Counts::default();
+    let mut counts = Counts::new(dialect);
     if let Some(usage) = reply.usage {
-        counts.update(dialect, &usage);
+        counts.update(&usage);
     }
     Ok(counts.usage())
 }
 
-/// What the reports of one answer add up to. A later report counts from the beginning
-/// too, and may leave out what has not changed.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    usage: Option<Usage>,
+/// What the reports of one answer add up to. Each counts from the beginning; in
+/// Anthropic's format a later one leaves out what has not changed.
+#[derive(Debug)]
+pub(super) enum Counts {
+    OpenAiChat(Option<Usage>),
+    AnthropicMessages(Option<UsageCounts>),
 }
 
 impl Counts {
-    pub(super) fn update(&mut self, dialect: WireFormat, report: &Value) {
+    pub(super) const fn new(dialect: WireFormat) -> Self {
         match dialect {
-            WireFormat::OpenAiChat => self.usage = usage_from(report).or(self.usage),
-            WireFormat::AnthropicMessages => self.update_anthropic(report),
+            WireFormat::OpenAiChat => Self::OpenAiChat(None),
+            WireFormat::AnthropicMessages => Self::AnthropicMessages(None),
         }
     }
 
-    fn update_anthropic(&mut self, report: &Value) {
-        let before = self.usage.unwrap_or_default();
-        let count = |path: &str| report.pointer(path).and_then(Value::as_u64);
-        self.usage = Some(Usage {
-            uncached_input_tokens: count("/input_tokens").unwrap_or(before.uncached_input_tokens),
-            cache_read_tokens: count("/cache_read_input_tokens")
-                .unwrap_or(before.cache_read_tokens),
-            cache_write_5m_tokens: count("/cache_creation_input_tokens")
-                .unwrap_or(before.cache_write_5m_tokens),
-            output_tokens: count("/output_tokens").unwrap_or(before.output_tokens),
-            ..before
-        });
+    pub(super) fn update(&mut self, report: &Value) {
+        match self {
+            Self::OpenAiChat(usage) => *usage = usage_from(report).or(*usage),
+            Self::AnthropicMessages(counts) => counts.get_or_insert_default().update(report),
+        }
     }
 
-    pub(super) const fn usage(&self) -> Option<Usage> {
-        self.usage
+    pub(super) fn usage(&self) -> Option<Usage> {
+        match self {
+            Self::OpenAiChat(usage) => *usage,
+            Self::AnthropicMessages(counts) => counts.as_ref().map(UsageCounts::usage),
+        }
     }
 }
 
-/// The failure that an event inside a stream reports in its `error` member.
+/// The failure that an answer of status 200 or an event inside a stream reports in its
+/// `error` member.
 pub(super) fn failure(dialect: WireFormat, error: &Value) -> ProviderError {
     match dialect {
         WireFormat::OpenAiChat => decode_embedded(&json!({ "error": error })),
-        WireFormat::AnthropicMessages => anthropic_failure(error),
-    }
-}
-
-fn anthropic_failure(error: &Value) -> ProviderError {
-    let text = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
-    ProviderError {
-        message: text("message").unwrap_or_else(|| error.to_string()),
-        code: text("type"),
-        ..ProviderError::new(ErrorKind::Server, String::new())
+        WireFormat::AnthropicMessages => from_value(error, None),
     }
 }
 

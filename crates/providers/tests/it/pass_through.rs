@@ -130,7 +130,7 @@ fn body() -> impl Strategy<Value = String> {
         (any::<bool>(), prop::sample::select(values))
             .prop_map(move |(is_escaped, value)| (name.to_owned(), is_escaped, value))
     };
-    let text = |text: &str| Json::Text(text.to_owned(), text.len() % 2 == 0);
+    let text = |text: &str| Json::Text(text.to_owned(), text.len().is_multiple_of(2));
     let models = Json::List(vec![text("one"), text("a\"\\é")], " ");
     let other = (name(), any::<bool>(), json()).prop_filter("typed", |(name, ..)| {
         !matches!(name.as_str(), "model" | "models" | "stream")

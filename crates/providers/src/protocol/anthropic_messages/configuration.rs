@@ -368,13 +368,10 @@ impl Given<'_, '_> {
             .unwrap_or_default()
     }
 
-    /// How the conversation changes the tools, if it does. Looking for the words first
-    /// spares nearly every call from being read for it.
+    /// How the conversation changes the tools, if it does. Nearly every call is spared
+    /// from being read for it: see [`crate::pass_through::MessageWords`].
     fn tool_change(&self) -> Option<&'static str> {
         let text = (self.present)("messages")?;
-        if !text.contains("\"tool_addition\"") && !text.contains("\"tool_removal\"") {
-            return None;
-        }
         let messages: Vec<Value> = serde_json::from_str(&text).ok()?;
         let changes: Vec<&Value> = messages
             .iter()

@@ -144,10 +144,13 @@ fn system_said(content: &Content, losses: &mut Losses) -> Said {
     Said::Blocks(written)
 }
 
+/// Types of blocks that change the tools in the middle of a conversation.
+pub(crate) const TOOL_CHANGES: &[&str] = &["tool_addition", "tool_removal"];
+
 /// Whether a block changes the tools in the middle of a conversation.
 pub(super) fn is_tool_change(block: &Value) -> bool {
     let kind = block.get("type").and_then(Value::as_str);
-    matches!(kind, Some("tool_addition" | "tool_removal"))
+    kind.is_some_and(|kind| TOOL_CHANGES.contains(&kind))
 }
 
 fn user_said(content: &Content, path: &str, losses: &mut Losses) -> Result<Said, InvalidCall> {

@@ -32,7 +32,7 @@ pub(crate) fn decode(status: u16, body: &[u8]) -> ProviderError {
 }
 
 /// Reads the `error` member of an envelope or of an event inside a stream.
-pub(super) fn from_value(error: &Value, status: Option<u16>) -> ProviderError {
+pub(crate) fn from_value(error: &Value, status: Option<u16>) -> ProviderError {
     let text = |key: &str| error.get(key).and_then(Value::as_str).map(str::to_owned);
     let message = text("message")
         .or_else(|| error.as_str().map(str::to_owned))

@@ -6,7 +6,7 @@
 
 mod blocks;
 pub(crate) mod configuration;
-mod conversation;
+pub(crate) mod conversation;
 pub(crate) mod encode;
 pub(crate) mod error;
 pub(crate) mod request;
@@ -16,4 +16,4 @@ mod schema;
 pub(crate) mod stream;
 pub(crate) mod stream_renderer;
 mod tools;
-mod types;
+pub(crate) mod types;

@@ -294,7 +294,7 @@ pub(super) fn is_answer_block(block: &Map<String, Value>) -> bool {
 /// The counts of one `usage` member. A stream reports them more than once; what a later
 /// report leaves out still stands.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct UsageCounts {
+pub(crate) struct UsageCounts {
     input: Option<u64>,
     output: Option<u64>,
     cache_read: Option<u64>,
@@ -306,7 +306,7 @@ pub(super) struct UsageCounts {
 
 impl UsageCounts {
     /// Takes over what a `usage` member reports.
-    pub(super) fn update(&mut self, usage: &Value) {
+    pub(crate) fn update(&mut self, usage: &Value) {
         let count = |path: &str| usage.pointer(path).and_then(Value::as_u64);
         let set = |field: &mut Option<u64>, path| *field = count(path).or(*field);
         set(&mut self.input, "/input_tokens");
@@ -325,7 +325,7 @@ impl UsageCounts {
     }
 
     /// The counts in canonical kinds. Writes whose lifetime is not told count as five minutes.
-    pub(super) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         let one_hour = self.cache_write_1h.unwrap_or(0);
         let five_minutes = self.cache_write_5m.unwrap_or(0);
         let untold = if one_hour == 0 && five_minutes == 0 {

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
 use serde_json::{Map, Value, json};
 
 use super::types::{Foreign, part_json, tool_call_json, tool_json};
@@ -12,6 +11,7 @@ use crate::chat::call::{ChatCall, Message, ResponseFormat, Role, Tool, ToolChoic
 use crate::chat::part::{Part, PartContent, ToolCallKind, ToolResult};
 use crate::error::{InvalidCall, Loss};
 use crate::json::invalid;
+use crate::pass_through::MessageWords;
 use crate::protocol::Encoded;
 use crate::target::{
     HttpRequest, Patch, Patches, Present, ResponsesTools, Rewrite, Target, responses_unavailable,
@@ -59,26 +59,27 @@ pub(crate) fn top_level<'a>(
     Ok(rewrite.into_patches())
 }
 
+/// Names and texts in messages that [`encode`] writes differently: those that only
+/// LangChain and some providers know.
+pub(crate) const REWRITTEN: &[&str] = &[
+    "status",
+    "reasoning_content",
+    "reasoning",
+    "reasoning_details",
+    "additional_kwargs",
+    "artifact",
+    "response_metadata",
+    "usage_metadata",
+    "tool_use",
+    "thinking",
+    "input_text",
+    "input_image",
+];
+
 /// Whether messages of this format hold something that [`encode`] writes differently:
-/// calls beside an empty text, which becomes null, or members that only LangChain and
-/// some providers know. Quotes inside a text are escaped, so that these are member names.
-pub(crate) fn rewrites(messages: &[u8]) -> bool {
-    const REWRITTEN: &[&str] = &[
-        "\"status\"",
-        "\"reasoning_content\"",
-        "\"reasoning\"",
-        "\"reasoning_details\"",
-        "\"additional_kwargs\"",
-        "\"artifact\"",
-        "\"response_metadata\"",
-        "\"usage_metadata\"",
-        "\"tool_use\"",
-        "\"thinking\"",
-        "\"input_text\"",
-        "\"input_image\"",
-    ];
-    let holds = |needle: &str| memmem::find(messages, needle.as_bytes()).is_some();
-    (holds("\"tool_calls\"") && holds("\"\"")) || REWRITTEN.iter().any(|member| holds(member))
+/// one of those words, or an empty content, which becomes null.
+pub(crate) const fn rewrites(messages: &MessageWords) -> bool {
+    messages.has_empty_content() || messages.has_any()
 }
 
 /// LangChain sends the bare name of a chosen tool that is not among the tools.

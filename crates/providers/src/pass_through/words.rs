@@ -1,0 +1,140 @@
+//! What rules must know about a body's messages, noted while they are scanned.
+
+use super::scan::{Broken, Cursor, Text, unescaped};
+use crate::chat::WireFormat;
+use crate::protocol::{anthropic_messages, openai_chat};
+
+/// A text that holds escapes and is longer than this is no watched word.
+const LONGEST_ESCAPED: usize = 128;
+
+/// What the messages of a body hold, as far as a rule of its format asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageWords {
+    watched: &'static [&'static str],
+    has_watched: bool,
+    has_empty_content: bool,
+}
+
+impl MessageWords {
+    pub(super) const fn none(dialect: WireFormat) -> Self {
+        Self {
+            watched: watched(dialect),
+            has_watched: false,
+            has_empty_content: false,
+        }
+    }
+
+    /// Whether one of the words that the format's rules watch for is the name of a member, or a whole
+    /// text, anywhere in the messages.
+    pub(crate) const fn has_any(&self) -> bool {
+        self.has_watched
+    }
+
+    /// Whether a message has an empty text beside tool calls, or a list of parts that is
+    /// empty or holds an empty text.
+    pub(crate) const fn has_empty_content(&self) -> bool {
+        self.has_empty_content
+    }
+
+    /// Steps over `messages`.
+    pub(super) fn walk(&mut self, cursor: &mut Cursor<'_>, body: &[u8]) -> Result<(), Broken> {
+        if cursor.peek() != Some(b'[') {
+            return cursor.skip_value();
+        }
+        let mut has_next = cursor.open_array()?;
+        while has_next {
+            if cursor.peek() == Some(b'{') {
+                self.walk_message(cursor, body)?;
+            } else {
+                cursor.skip_value()?;
+            }
+            has_next = cursor.next_item()?;
+        }
+        Ok(())
+    }
+
+    fn walk_message(&mut self, cursor: &mut Cursor<'_>, body: &[u8]) -> Result<(), Broken> {
+        let mut has_calls = false;
+        let mut is_empty_text = false;
+        let mut has_next = cursor.open_object()?;
+        while has_next {
+            let name = cursor.key()?;
+            self.note(body, &name);
+            let is_list = cursor.peek() == Some(b'[');
+            let (mut texts, mut empty_texts) = (0_usize, 0_usize);
+            cursor.skip_value_seeing(&mut |text| {
+                texts += 1;
+                empty_texts += usize::from(text.inside.is_empty());
+                self.note(body, text);
+            })?;
+            match &*unescaped(body, &name) {
+                b"content" if is_list => self.has_empty_content |= texts == 0 || empty_texts > 0,
+                b"content" => is_empty_text = empty_texts > 0,
+                b"tool_calls" => has_calls = true,
+                _ => {}
+            }
+            has_next = cursor.next_item()?;
+        }
+        self.has_empty_content |= has_calls && is_empty_text;
+        Ok(())
+    }
+
+    fn note(&mut self, body: &[u8], text: &Text) {
+        if text.is_escaped && text.inside.len() > LONGEST_ESCAPED {
+            return;
+        }
+        let text = unescaped(body, text);
+        self.has_watched |= self.watched.iter().any(|word| word.as_bytes() == &*text);
+    }
+}
+
+const fn watched(dialect: WireFormat) -> &'static [&'static str] {
+    match dialect {
+        WireFormat::OpenAiChat => openai_chat::encode::REWRITTEN,
+        WireFormat::AnthropicMessages => anthropic_messages::conversation::TOOL_CHANGES,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use crate::chat::WireFormat;
+    use crate::pass_through::Envelope;
+
+    use super::MessageWords;
+
+    fn words(dialect: WireFormat, messages: &str) -> MessageWords {
+        let body = Bytes::from(format!("{{\"messages\":{messages},\"status\":\"status\"}}"));
+        Envelope::scan(dialect, body).unwrap().message_words()
+    }
+
+    #[test]
+    fn watched_words_are_found_as_names_and_as_whole_texts() {
+        let openai = |messages| words(WireFormat::OpenAiChat, messages).has_any();
+        assert!(openai(r#"[{"role":"assistant","reasoning":"x"}]"#));
+        assert!(openai(r#"[{"content":[{"a":{"type":"tool_use"}}]}]"#));
+        assert!(openai(r#"[{"content":"a","st\u0061tus":1}]"#));
+        assert!(!openai(
+            r#"[{"role":"user","content":"a \"status\" of status"}]"#
+        ));
+        assert!(!openai(r#"[{"content":"tool_addition"}]"#));
+        assert!(!openai(r#"{"status":1}"#));
+        let anthropic = |messages| words(WireFormat::AnthropicMessages, messages).has_any();
+        assert!(anthropic(r#"[{"content":[{"type":"tool_addition"}]}]"#));
+        assert!(!anthropic(r#"[{"content":[{"type":"tool_use"}]}]"#));
+    }
+
+    #[test]
+    fn empty_contents_are_found() {
+        let is_empty = |messages| words(WireFormat::OpenAiChat, messages).has_empty_content();
+        assert!(is_empty(r#"[{"content":"","tool_calls":[{}]}]"#));
+        assert!(is_empty(r#"[{"tool_calls":[{}],"content":""}]"#));
+        assert!(is_empty(r#"[{"content":[]}]"#));
+        assert!(is_empty(r#"[{"content":[{"type":"text","text":""}]}]"#));
+        assert!(!is_empty(r#"[{"content":null,"tool_calls":[{"id":""}]}]"#));
+        assert!(!is_empty(
+            r#"[{"tool_calls":[{}],"content":"a"},{"content":""}]"#
+        ));
+    }
+}
