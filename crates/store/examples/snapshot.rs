@@ -30,7 +30,11 @@ async fn main() {
 }
 
 async fn measure(engine: &str, url: String) {
-    let options = DatabaseOptions { url, max_connections: 10, timeout: Duration::from_millis(900) };
+    let options = DatabaseOptions {
+        url,
+        max_connections: 10,
+        timeout: Duration::from_millis(900),
+    };
     let database = Database::connect(&options).await.unwrap();
     for number in 1..=ORGANIZATIONS {
         let id = OrganizationId(Uuid::from_u128(number));
@@ -40,19 +44,32 @@ async fn measure(engine: &str, url: String) {
             name: number.to_string(),
             created_at: Timestamp::UNIX_EPOCH,
         };
-        organizations::insert(&mut transaction, &organization).await.unwrap();
+        organizations::insert(&mut transaction, &organization)
+            .await
+            .unwrap();
         for row in (0..EACH).map(|row| configuration(number * EACH + row, id)) {
-            model_configurations::insert(&mut transaction, &row).await.unwrap();
+            model_configurations::insert(&mut transaction, &row)
+                .await
+                .unwrap();
         }
         transaction.commit().await.unwrap();
     }
     let started = Instant::now();
-    let rows = model_configurations::list_everything(&database).await.unwrap().len();
+    let rows = model_configurations::list_everything(&database)
+        .await
+        .unwrap()
+        .len();
     println!("{engine}: {rows} configurations in {:?}", started.elapsed());
     let started = Instant::now();
     let owner = Some(OrganizationId(Uuid::from_u128(1)));
-    let rows = model_configurations::list_owned(&database, owner).await.unwrap().len();
-    println!("{engine}: one organisation's {rows} in {:?}", started.elapsed());
+    let rows = model_configurations::list_owned(&database, owner)
+        .await
+        .unwrap()
+        .len();
+    println!(
+        "{engine}: one organisation's {rows} in {:?}",
+        started.elapsed()
+    );
 }
 
 fn configuration(number: u128, owner: OrganizationId) -> ModelConfiguration {

@@ -24,8 +24,8 @@ impl MessageWords {
         }
     }
 
-    /// Whether one of the words that the format's rules watch for is the name of a member, or a whole
-    /// text, anywhere in the messages.
+    /// Whether one of the words that the format's rules watch for is the name of a member,
+    /// or a whole text, anywhere in the messages.
     pub(crate) const fn has_any(&self) -> bool {
         self.has_watched
     }

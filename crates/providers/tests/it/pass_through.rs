@@ -348,16 +348,29 @@ fn openai_bodies() -> Vec<Value> {
     ]
 }
 
+/// Holds a spliced request to the encoded one, headers and address included.
+fn check_same_request(dialect: WireFormat, target: &Target, body: &Value) {
+    let body = Bytes::from(body.to_string());
+    let envelope = Envelope::scan(dialect, body.clone()).unwrap();
+    let spliced = splice(&envelope, target).unwrap().unwrap();
+    let call = parse(dialect, &body).unwrap();
+    let encoded = encode(&call, target).unwrap();
+    assert_eq!(encoded.losses, []);
+    let tree = |body: &Bytes| -> Value { serde_json::from_slice(body).unwrap() };
+    let text = String::from_utf8_lossy(&body);
+    assert_eq!(tree(&spliced.body), tree(&encoded.request.body), "{text}");
+    assert_eq!(spliced.headers, encoded.request.headers, "{text}");
+    assert_eq!(spliced.uri, encoded.request.uri, "{text}");
+    assert_eq!(spliced.method, encoded.request.method);
+}
+
 #[test]
-fn splicing_and_encoding_make_the_same_request() {
+fn splicing_and_encoding_make_the_same_openai_request() {
     let parameters = [
         json!({}),
         json!({"top_p": 0.1, "frequency_penalty": 0.5, "extra_body": {"z": 1}}),
     ];
-    for (body, parameters) in openai_bodies()
-        .iter()
-        .flat_map(|body| parameters.iter().map(move |parameters| (body, parameters)))
-    {
+    for parameters in parameters {
         let settings = ModelSettings {
             temperature: Some(0.5),
             max_tokens: Some(77),
@@ -365,23 +378,60 @@ fn splicing_and_encoding_make_the_same_request() {
             ..openai()
         };
         let target = Target::new(&settings).unwrap();
-        let body = Bytes::from(body.to_string());
-        let envelope = Envelope::scan(WireFormat::OpenAiChat, body.clone()).unwrap();
-        let spliced = splice(&envelope, &target).unwrap().unwrap();
-        let call = parse(WireFormat::OpenAiChat, &body).unwrap();
-        let encoded = encode(&call, &target).unwrap();
-        assert_eq!(encoded.losses, []);
-        let tree = |body: &Bytes| -> Value { serde_json::from_slice(body).unwrap() };
-        let (spliced_body, encoded_body) = (tree(&spliced.body), tree(&encoded.request.body));
-        assert_eq!(
-            spliced_body,
-            encoded_body,
-            "{}",
-            String::from_utf8_lossy(&body)
-        );
-        assert_eq!(spliced.headers, encoded.request.headers);
-        assert_eq!(spliced.uri, encoded.request.uri);
-        assert_eq!(spliced.method, encoded.request.method);
+        for body in openai_bodies() {
+            check_same_request(WireFormat::OpenAiChat, &target, &body);
+        }
+    }
+}
+
+fn anthropic_bodies() -> Vec<Value> {
+    let tool = json!({"name": "f", "input_schema": {"type": "object"},
+        "cache_control": {"type": "ephemeral"}});
+    let user = |content: Value| json!([{"role": "user", "content": content}]);
+    vec![
+        json!({"model": "m", "max_tokens": 9, "messages": user("Hi".into())}),
+        json!({"model": "m", "messages": user("Hi".into()), "stream": true, "temperature": 0.5,
+            "system": "s", "stop_sequences": ["x"], "top_k": 3, "metadata": {"user_id": "u"}}),
+        json!({"models": ["a"], "max_tokens": 2000, "messages": user("Hi".into()),
+            "thinking": {"type": "enabled", "budget_tokens": 1024}, "service_tier": "auto",
+            "new_member": {"a": [1]}, "context_management": {"edits": [{"type": "x"}]}}),
+        json!({"model": "m", "max_tokens": 9, "tools": [tool, {"type": "computer_20250124",
+            "name": "computer", "display_width_px": 1, "display_height_px": 1}],
+            "tool_choice": {"type": "auto", "disable_parallel_tool_use": true},
+            "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
+            "messages": [
+            {"role": "user", "content": [
+                {"type": "text", "text": "What is this?"},
+                {"type": "image", "source":
+                    {"type": "base64", "media_type": "image/png", "data": "AA=="}}]},
+            {"role": "assistant", "content": [
+                {"type": "thinking", "thinking": "t", "signature": "s"},
+                {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": 1.5}}]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "c1", "content": "", "is_error": true}]}]}),
+        json!({"model": "m", "max_tokens": 9, "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Ho"},
+            {"role": "system", "content": [{"type": "tool_removal", "tool":
+                {"type": "tool_reference", "name": "f"}}]},
+            {"role": "user", "content": "Hu"}]}),
+    ]
+}
+
+#[test]
+fn splicing_and_encoding_make_the_same_anthropic_request() {
+    for parameters in [json!({}), json!({"betas": ["b-1"], "top_p": 0.5})] {
+        let settings = ModelSettings {
+            provider: "anthropic".to_owned(),
+            model: "claude-sonnet-4-5".to_owned(),
+            max_tokens: Some(777),
+            additional_params: parameters.as_object().cloned(),
+            ..openai()
+        };
+        let target = Target::new(&settings).unwrap();
+        for body in anthropic_bodies() {
+            check_same_request(WireFormat::AnthropicMessages, &target, &body);
+        }
     }
 }
 
