@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::id::OrganizationId;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use providers::auth::{self, Credential};
-use providers::catalog::Protocol;
 use providers::chat::WireFormat;
 use providers::error::Loss;
 use providers::pass_through::splice;
-use providers::protocol::encode;
+use providers::protocol::{add_betas, encode};
 use providers::target::{HttpRequest, Target};
 use tokio::time::timeout;
 
@@ -18,7 +16,7 @@ use super::Call;
 use crate::error::CallError;
 use crate::gateway::Gateway;
 use crate::scrub::Scrubber;
-use crate::secrets::{KeyReference, SecretError};
+use crate::secrets::SecretError;
 use crate::snapshot::{Entry, KeySource, Route};
 use crate::upstream::{Partition, PoolKey};
 
@@ -37,7 +35,7 @@ pub(crate) struct Prepared<'a> {
     pub(crate) request: HttpRequest,
     pub(crate) passage: Passage,
     pub(crate) losses: Vec<Loss>,
-    pub(crate) pool_key: PoolKey,
+    pub(crate) pool_key: Arc<PoolKey>,
     pub(crate) credential: Option<Arc<Credential>>,
     pub(crate) idle: Duration,
 }
@@ -71,7 +69,7 @@ pub(crate) async fn prepare<'a>(
         .as_ref()
         .map_err(|reason| CallError::uncallable(name, &reason.message))?;
     let (mut request, passage, losses) = translate(call, &route.target)?;
-    forward_client_headers(call, &route.target, &mut request.headers);
+    forward_betas(call, &route.target, &mut request);
     let credential = credential(gateway, route, name).await?;
     if let Some(credential) = &credential {
         auth::apply(route.target.provider, credential, &mut request);
@@ -102,18 +100,16 @@ fn translate(call: &Call, target: &Target) -> Result<(HttpRequest, Passage, Vec<
 
 /// Which of Anthropic's beta features a client wants stands in a header and not in
 /// the body. No other header of a client goes to a provider.
-fn forward_client_headers(call: &Call, target: &Target, headers: &mut HeaderMap) {
-    const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
-    let speaks_anthropic = target.protocol == Protocol::AnthropicMessages
-        && call.dialect == WireFormat::AnthropicMessages;
-    let Some(wanted) = call.anthropic_beta.as_ref().filter(|_| speaks_anthropic) else {
-        return;
-    };
-    let both = headers.get(&BETA).and_then(|own| {
-        let own = own.to_str().ok()?;
-        HeaderValue::from_str(&format!("{own},{}", wanted.to_str().ok()?)).ok()
-    });
-    headers.insert(BETA, both.unwrap_or_else(|| wanted.clone()));
+fn forward_betas(call: &Call, target: &Target, request: &mut HttpRequest) {
+    let asked = call
+        .anthropic_beta
+        .as_ref()
+        .and_then(|value| value.to_str().ok());
+    if let Some(asked) = asked
+        && call.dialect == WireFormat::AnthropicMessages
+    {
+        add_betas(target, request, asked);
+    }
 }
 
 async fn credential(
@@ -142,14 +138,12 @@ async fn credential(
     }
 }
 
-fn pool_key(route: &Route, organization_id: OrganizationId) -> PoolKey {
-    let partition = match &route.key {
-        KeySource::Own(KeyReference::Own { alias, .. }) => Partition::Secret(alias.clone()),
-        KeySource::Platform(_) => Partition::Platform,
-        _ => Partition::Tenant(organization_id),
-    };
-    PoolKey {
-        origin: route.target.origin.clone(),
-        partition,
-    }
+/// Who else may use the connections of this call.
+fn pool_key(route: &Route, organization_id: OrganizationId) -> Arc<PoolKey> {
+    route.pool_key.clone().unwrap_or_else(|| {
+        Arc::new(PoolKey {
+            origin: route.target.origin.clone(),
+            partition: Partition::Tenant(organization_id),
+        })
+    })
 }

@@ -1,5 +1,6 @@
 //! One configuration with everything about it that does not depend on the call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::model_configuration::ModelConfiguration;
@@ -8,6 +9,7 @@ use providers::target::Target;
 
 use super::PlatformProviders;
 use crate::secrets::KeyReference;
+use crate::upstream::{Partition, PoolKey};
 
 /// A configuration and where it leads.
 pub struct Entry {
@@ -28,6 +30,8 @@ pub struct Route {
     pub idle: Option<Duration>,
     /// Tries after the first.
     pub max_retries: u32,
+    /// Which connections its calls share, where that does not depend on the caller.
+    pub(crate) pool_key: Option<Arc<PoolKey>>,
 }
 
 /// Whose key a call is made with.
@@ -79,11 +83,13 @@ impl Route {
         let max_retries = settings.max_retries.map_or(DEFAULT_MAX_RETRIES, |retries| {
             u32::try_from(retries).unwrap_or(DEFAULT_MAX_RETRIES)
         });
+        let pool_key = pool_key(&key, &target);
         Ok(Self {
             target,
             key,
             idle,
             max_retries,
+            pool_key,
         })
     }
 }
@@ -112,4 +118,20 @@ fn key_source(
         return KeySource::NotNeeded;
     }
     KeySource::Missing
+}
+
+/// Calls with the same secret share connections; so do all calls with the operator's
+/// key. Without a key, connections are kept apart by caller.
+fn pool_key(key: &KeySource, target: &Target) -> Option<Arc<PoolKey>> {
+    let partition = match key {
+        KeySource::Own(KeyReference::Own { alias, .. }) => Partition::Secret(alias.clone()),
+        KeySource::Own(KeyReference::Platform { .. }) | KeySource::Platform(_) => {
+            Partition::Platform
+        }
+        KeySource::NotNeeded | KeySource::Missing => return None,
+    };
+    Some(Arc::new(PoolKey {
+        origin: target.origin.clone(),
+        partition,
+    }))
 }

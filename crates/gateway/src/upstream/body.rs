@@ -39,7 +39,7 @@ pub(super) struct Http1Source {
     pub(super) incoming: Incoming,
     pub(super) connection: Option<Box<Http1>>,
     pub(super) pool: Arc<Pool>,
-    pub(super) key: PoolKey,
+    pub(super) key: Arc<PoolKey>,
 }
 
 impl UpstreamBody {
@@ -209,7 +209,7 @@ impl Http1Source {
             return;
         };
         if connection.is_reusable() {
-            self.pool.keep(self.key.clone(), connection);
+            self.pool.keep(Arc::clone(&self.key), connection);
         }
     }
 }

@@ -101,7 +101,7 @@ impl Upstream {
     pub(crate) async fn send(
         &self,
         request: &HttpRequest,
-        key: &PoolKey,
+        key: &Arc<PoolKey>,
         timing: Timing,
     ) -> Result<UpstreamResponse, UpstreamError> {
         if let Some(service) = self.in_process.get(key.origin.as_str()) {
@@ -128,7 +128,7 @@ impl Upstream {
     async fn connect(
         &self,
         uri: &Uri,
-        key: &PoolKey,
+        key: &Arc<PoolKey>,
         timing: Timing,
     ) -> Result<Connection, UpstreamError> {
         let left = timing.deadline.saturating_duration_since(Instant::now());
@@ -144,7 +144,7 @@ impl Upstream {
         &self,
         connection: Connection,
         request: &HttpRequest,
-        key: &PoolKey,
+        key: &Arc<PoolKey>,
         timing: Timing,
     ) -> Result<UpstreamResponse, SendError> {
         let header_deadline = timing.deadline.min(Instant::now() + timing.idle);
@@ -156,7 +156,7 @@ impl Upstream {
                     incoming,
                     connection: Some(http1),
                     pool: Arc::clone(&self.pool),
-                    key: key.clone(),
+                    key: Arc::clone(key),
                 }));
                 (parts, source)
             }

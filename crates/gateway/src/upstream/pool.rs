@@ -47,7 +47,7 @@ struct Slot {
 
 #[derive(Default)]
 pub(super) struct Pool {
-    slots: Mutex<HashMap<PoolKey, Slot>>,
+    slots: Mutex<HashMap<Arc<PoolKey>, Slot>>,
 }
 
 impl Pool {
@@ -71,7 +71,7 @@ impl Pool {
     }
 
     /// Keeps an HTTP/1.1 connection whose answer has been read to its end.
-    pub(super) fn keep(&self, key: PoolKey, connection: Box<Http1>) {
+    pub(super) fn keep(&self, key: Arc<PoolKey>, connection: Box<Http1>) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = slots.entry(key).or_default();
         if slot.idle.len() < IDLE_PER_KEY {
@@ -80,9 +80,9 @@ impl Pool {
     }
 
     /// Lets further calls share an HTTP/2 connection.
-    pub(super) fn share(&self, key: &PoolKey, connection: &Http2) {
+    pub(super) fn share(&self, key: &Arc<PoolKey>, connection: &Http2) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.entry(key.clone()).or_default();
+        let slot = slots.entry(Arc::clone(key)).or_default();
         slot.shared.push((Instant::now(), connection.clone()));
     }
 

@@ -390,3 +390,49 @@ async fn run_and_request_ids_of_the_client_are_kept() {
     assert_eq!(record.run_id.as_deref(), Some("run-1"));
     assert_eq!(record.request_id, "request-1");
 }
+
+#[tokio::test]
+async fn of_a_client_s_headers_only_betas_reach_a_provider() {
+    let upstream = RunningSimulator::start().await.expect("a simulator");
+    let gateway = Workshop::new()
+        .row(
+            "claude",
+            "anthropic",
+            "simulated-claude",
+            &upstream.anthropic_base_url(),
+        )
+        .row(
+            "gpt",
+            "openai",
+            "simulated-chat",
+            &upstream.openai_base_url(),
+        )
+        .start()
+        .await;
+    let client = gateway
+        .client(1)
+        .with_header("anthropic-beta", "context-1m-2025-08-07")
+        .with_header("x-simulate", "500")
+        .with_header("openai-organization", "org-of-the-client")
+        .with_header("cookie", "session=1");
+    for model in ["claude", "gpt"] {
+        let answer = client.post("/v1/messages", &anthropic(model)).await;
+        assert_eq!(answer.expect("an answer").status, StatusCode::OK, "{model}");
+    }
+    let received = upstream.ledger().requests();
+    assert_eq!(
+        received[0].headers["anthropic-beta"],
+        "context-1m-2025-08-07"
+    );
+    assert!(received[1].headers.get("anthropic-beta").is_none());
+    for request in received {
+        for name in [
+            "x-simulate",
+            "openai-organization",
+            "cookie",
+            "x-request-id",
+        ] {
+            assert!(request.headers.get(name).is_none(), "{name}");
+        }
+    }
+}

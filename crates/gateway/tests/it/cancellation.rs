@@ -7,6 +7,7 @@ use testkit::simulator::ledger::Ending;
 use testkit::simulator::serve::RunningSimulator;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::gateway_under_test::{GatewayUnderTest, Workshop, anthropic, api_key, openai, streamed};
 use crate::raw_upstream::{Act, RawUpstream};
@@ -49,9 +50,10 @@ async fn a_client_that_goes_away_cancels_the_provider_within_a_second() {
 
     // Before the header has come, and without a stream.
     upstream.ledger().clear();
+    let mut requests = JoinSet::new();
     let request = {
         let gateway = gateway.client(1);
-        tokio::spawn(async move { gateway.post("/v1/chat/completions", &openai(late)).await })
+        requests.spawn(async move { gateway.post("/v1/chat/completions", &openai(late)).await })
     };
     assert!(
         upstream
@@ -90,8 +92,9 @@ async fn a_retry_is_not_made_for_a_client_that_went_away() {
     let waits = "fault:500:retry-after=2";
     let (upstream, gateway) = simulated(&[waits]).await;
     let client = gateway.client(1);
+    let mut requests = JoinSet::new();
     let request =
-        tokio::spawn(async move { client.post("/v1/chat/completions", &openai(waits)).await });
+        requests.spawn(async move { client.post("/v1/chat/completions", &openai(waits)).await });
     assert!(
         upstream
             .ledger()

@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use providers::auth::Credential;
 use providers::catalog;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use testkit::client::{Answer, Client, Stream};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -163,6 +163,9 @@ impl Workshop {
         change: impl FnOnce(&mut Row),
     ) -> Self {
         let number = self.rows.len() as u128;
+        let Value::Object(parameters) = parameters else {
+            unreachable!("parameters are an object");
+        };
         let settings = ModelSettings {
             name: name.to_owned(),
             description: None,
@@ -172,9 +175,7 @@ impl Workshop {
             max_tokens: None,
             timeout_seconds: None,
             max_retries: None,
-            additional_params: Some(Map::from_iter(
-                parameters.as_object().cloned().unwrap_or_default(),
-            )),
+            additional_params: Some(parameters),
             agent_harness_version_string: None,
             is_computer_use_model: false,
             is_archived: false,

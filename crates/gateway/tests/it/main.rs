@@ -1,6 +1,8 @@
 //! The gateway against real servers on 127.0.0.1: scripted providers, over plain HTTP
 //! and TLS, and clients that come and go.
 
+#![expect(clippy::expect_used, reason = "a helper of a test fails the test")]
+
 mod calls;
 mod cancellation;
 mod check;
