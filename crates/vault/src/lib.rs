@@ -139,6 +139,11 @@ pub trait SealedStorage: Send + Sync {
 }
 
 /// A place that keeps secrets: the embedded vault, or an external one.
+///
+/// An alias alone must be enough to find a secret there: it is unique over all
+/// organisations, and whoever destroys a secret knows nothing else of it. A place that does
+/// not authenticate the binding as the embedded vault does keeps it beside the secret, and
+/// [`VaultBackend::get`] answers [`VaultError::DoesNotOpen`] to any other.
 #[async_trait]
 pub trait VaultBackend: Send + Sync {
     /// Keeps a secret under an alias that the caller chose. Repeating it with the
