@@ -123,6 +123,30 @@ impl Cluster {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// Makes the server accept TLS with this certificate and its key, both PEM.
+    ///
+    /// # Panics
+    /// When it refuses them.
+    pub fn enable_tls(&self, certificate: &str, key: &str) {
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let mut write = as_postgres(Path::new("sh"));
+            write.args(["-c", "umask 077; printf %s \"$2\" > \"$1\"", "sh"]);
+            write.arg(self.directory.join("data").join(name)).arg(text);
+            succeed(&mut write);
+        }
+        self.query("postgres", "ALTER SYSTEM SET ssl = on");
+        self.query("postgres", "SELECT pg_reload_conf()");
+        let started = Instant::now();
+        while self.query("postgres", "SHOW ssl") != "on" {
+            assert!(
+                started.elapsed() < PATIENCE,
+                "no TLS: {}",
+                self.last_words()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Shuts the server down in order: clients are disconnected, nothing is lost.
     pub fn stop(&self) {
         self.end_with("INT");

@@ -24,4 +24,5 @@ mod organizations;
 mod outages;
 mod outbox;
 mod sealed;
+mod tls;
 mod transactions;
