@@ -381,7 +381,7 @@ fn models_are_not_asked_for_what_their_family_refuses() {
         ("claude-sonnet-5-5", json!({"top_p": 0.5})),
         ("claude-sonnet-5-5", off.clone()),
         ("claude-opus-5-5", budget.clone()),
-        ("claude-opus-5", off_at_max.clone()),
+        ("claude-opus-5", off_at_max),
     ] {
         assert!(with(model, more.clone()).is_err(), "{model} {more}");
     }

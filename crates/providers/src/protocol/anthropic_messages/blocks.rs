@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::conversation::is_portable;
-use super::types;
+use super::{native_blocks, types};
 use crate::chat::WireFormat;
 use crate::chat::part::{MediaSource, Part, PartContent, ToolCall, ToolCallKind, ToolResult};
 use crate::error::{InvalidCall, Loss};
@@ -40,8 +40,7 @@ pub(super) fn list(
     for part in parts {
         match &part.content {
             PartContent::ToolResult(result) if is_written_out(result) => {
-                let inner = &result.content.parts;
-                written.extend(inner.iter().map(native_result).map(Value::Object));
+                written.extend(list(&result.content.parts, path, losses)?);
             }
             _ => written.extend(block(part, path, losses)?),
         }
@@ -59,13 +58,6 @@ fn is_written_out(result: &ToolResult) -> bool {
     !result.content.is_bare_text && !parts.is_empty() && parts.iter().all(is_result)
 }
 
-fn native_result(part: &Part) -> Map<String, Value> {
-    match &part.content {
-        PartContent::Native(Value::Object(block)) => with_valid_ids(block.clone()),
-        _ => Map::new(),
-    }
-}
-
 /// Writes one part. None where it is left out; then `losses` says so, unless it is blank.
 pub(super) fn block(
     part: &Part,
@@ -81,16 +73,18 @@ pub(super) fn block(
             if detail.as_deref().is_some_and(|detail| detail != "auto") {
                 losses.add("messages.image.detail");
             }
-            if part.cache.is_some() {
+            if part.extra.contains_key("cache_control") {
                 losses.add("messages.cache_control");
             }
-            json!({"type": "image", "source": image_source(source, path)?})
+            let block = json!({"type": "image", "source": image_source(source, path)?});
+            marked(part, block)
         }
         PartContent::Document { source, name } => document(part, source, name.as_deref(), losses),
         PartContent::Audio { .. } => return Err(unsayable(path, "audio", "transcribe it")),
         PartContent::Video { .. } => return Err(unsayable(path, "video", "send single images")),
         PartContent::Reasoning(reasoning) if is_portable(reasoning) => {
-            return Ok(types::block_from_part(part).map(Value::Object));
+            let block = types::block_from_content(&part.content);
+            return Ok(block.map(|block| marked(part, Value::Object(block))));
         }
         PartContent::Reasoning(_) => {
             losses.add("messages.reasoning");
@@ -98,9 +92,17 @@ pub(super) fn block(
         }
         PartContent::ToolCall(call) => tool_call(part, call, path)?,
         PartContent::ToolResult(result) => tool_result(part, result, path, losses)?,
-        PartContent::Native(value) => return native(value, path, losses),
+        PartContent::Native(value) => return native_blocks::block(value, path, losses),
     };
     Ok(Some(written))
+}
+
+/// Adds a part's cache marker.
+fn marked(part: &Part, mut block: Value) -> Value {
+    if let Value::Object(members) = &mut block {
+        types::put_cache_marker(members, part.cache.as_ref());
+    }
+    block
 }
 
 /// Writes a piece of text, with its cache marker and citations.
@@ -130,7 +132,7 @@ fn clean_citations(citations: &Value) -> Value {
     citations
 }
 
-fn image_source(source: &MediaSource, path: &str) -> Result<Value, InvalidCall> {
+pub(super) fn image_source(source: &MediaSource, path: &str) -> Result<Value, InvalidCall> {
     let is_valid = match source {
         MediaSource::Base64 { media_type, data } => {
             media_type.starts_with("image/") && !data.is_empty()
@@ -189,12 +191,11 @@ fn plain_text(media_type: &str, data: &str) -> Option<Value> {
 
 fn tool_call(part: &Part, call: &ToolCall, path: &str) -> Result<Value, InvalidCall> {
     let mut block = types::block_from_content(&part.content).unwrap_or_default();
-    if call.kind != ToolCallKind::Custom {
-        let input: Value = serde_json::from_str(blank_as_empty(&call.arguments))
-            .map_err(|_| bad_arguments(call, path))?;
-        if !input.is_object() {
-            return Err(bad_arguments(call, path));
-        }
+    let is_readable = call.kind == ToolCallKind::Custom
+        || is_blank(&call.arguments)
+        || types::read_input(&call.arguments).is_some();
+    if !is_readable {
+        return Err(bad_arguments(call, path));
     }
     for key in ["toolset_name", "caller"] {
         if let Some(value) = part.extra.get(key) {
@@ -202,10 +203,6 @@ fn tool_call(part: &Part, call: &ToolCall, path: &str) -> Result<Value, InvalidC
         }
     }
     Ok(Value::Object(with_valid_ids(block)))
-}
-
-fn blank_as_empty(arguments: &str) -> &str {
-    if is_blank(arguments) { "{}" } else { arguments }
 }
 
 fn bad_arguments(call: &ToolCall, path: &str) -> InvalidCall {
@@ -236,7 +233,9 @@ fn tool_result(
     block.insert("type".to_owned(), json!("tool_result"));
     block.insert("content".to_owned(), written);
     block.insert("tool_use_id".to_owned(), json!(result.call_id));
-    block.insert("is_error".to_owned(), json!(result.is_error));
+    if !content.parts.iter().any(is_tool_reference) {
+        block.insert("is_error".to_owned(), json!(result.is_error));
+    }
     // Inside a result no marker is accepted, so that the last one marks the result.
     let inner = content
         .parts
@@ -250,6 +249,12 @@ fn tool_result(
     Ok(Value::Object(with_valid_ids(block)))
 }
 
+/// Whether a part names a tool that a search has found. A result of such is no failure,
+/// and LangChain does not say that it is none.
+fn is_tool_reference(part: &Part) -> bool {
+    matches!(&part.content, PartContent::Native(block) if block["type"] == "tool_reference")
+}
+
 fn without_cache(part: &Part) -> Part {
     Part {
         cache: None,
@@ -257,105 +262,8 @@ fn without_cache(part: &Part) -> Part {
     }
 }
 
-/// Writes a block that the client's own format does not name, as LangChain does.
-fn native(value: &Value, path: &str, losses: &mut Losses) -> Result<Option<Value>, InvalidCall> {
-    let Value::Object(block) = value else {
-        losses.add("messages.content");
-        return Ok(None);
-    };
-    let kind = block
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let only = |keys: &[&str]| {
-        let mut block = block.clone();
-        block.retain(|key, _| keys.contains(&key.as_str()));
-        Some(Value::Object(with_valid_ids(block)))
-    };
-    Ok(match kind {
-        "" => {
-            return Err(InvalidCall {
-                message: "a content part must have a `type`".to_owned(),
-                parameter: Some(path.to_owned()),
-            });
-        }
-        "reasoning" | "function_call" => {
-            losses.add("messages.reasoning");
-            None
-        }
-        "text-plain" => Some(json!({"type": "document", "source": {
-            "type": "text",
-            "media_type": block.get("mime_type").cloned().unwrap_or_else(|| json!("text/plain")),
-            "data": block.get("text").cloned().unwrap_or_default(),
-        }})),
-        "tool_use" => Some(Value::Object(native_call(block))),
-        "server_tool_use" | "mcp_tool_use" => only(&[
-            "type",
-            "id",
-            "input",
-            "name",
-            "server_name",
-            "cache_control",
-        ]),
-        "tool_result" if !refers_to_tools(block) => {
-            let part = types::part_from_block(value.clone());
-            match &part.content {
-                PartContent::ToolResult(result) => Some(tool_result(&part, result, path, losses)?),
-                _ => Some(value.clone()),
-            }
-        }
-        "tool_result" | "tool_search_tool_result" => {
-            only(&["type", "content", "tool_use_id", "cache_control"])
-        }
-        "code_execution_tool_result"
-        | "bash_code_execution_tool_result"
-        | "text_editor_code_execution_tool_result"
-        | "mcp_tool_result"
-        | "web_search_tool_result"
-        | "web_fetch_tool_result" => only(&[
-            "type",
-            "content",
-            "tool_use_id",
-            "is_error",
-            "cache_control",
-            "retrieved_at",
-        ]),
-        _ => {
-            let mut block = block.clone();
-            block.shift_remove("index");
-            Some(Value::Object(block))
-        }
-    })
-}
-
-fn refers_to_tools(block: &Map<String, Value>) -> bool {
-    let items = block.get("content").and_then(Value::as_array);
-    items.is_some_and(|items| items.iter().any(|item| item["type"] == "tool_reference"))
-}
-
-/// A call that stands in the content as a block, maybe one that a stream was added up to.
-fn native_call(block: &Map<String, Value>) -> Map<String, Value> {
-    let is_filled = |input: &&Value| input.as_object().is_some_and(|input| !input.is_empty());
-    let streamed = || serde_json::from_str(block.get("partial_json")?.as_str()?).ok();
-    let input = block
-        .get("input")
-        .filter(is_filled)
-        .cloned()
-        .or_else(streamed)
-        .unwrap_or_else(|| json!({}));
-    let mut written = Map::new();
-    written.insert("type".to_owned(), json!("tool_use"));
-    written.insert("input".to_owned(), input);
-    for key in ["name", "id", "caller", "toolset_name"] {
-        if let Some(value) = block.get(key).filter(|value| !value.is_null()) {
-            written.insert(key.to_owned(), value.clone());
-        }
-    }
-    with_valid_ids(written)
-}
-
 /// Replaces identifiers that hold characters which Anthropic refuses.
-fn with_valid_ids(mut block: Map<String, Value>) -> Map<String, Value> {
+pub(super) fn with_valid_ids(mut block: Map<String, Value>) -> Map<String, Value> {
     for key in ["id", "tool_use_id"] {
         if let Some(Value::String(id)) = block.get_mut(key)
             && let Some(valid) = replacement(id)

@@ -78,6 +78,9 @@ fn body(
         body.insert("system".to_owned(), system);
     }
     tools::encode(call, &mut body, losses)?;
+    if call.dialect != WireFormat::AnthropicMessages {
+        release_forced_choice(target, &mut body, losses);
+    }
     write_sampling(call, &mut body, losses);
     write_output(call, &mut body, losses)?;
     write_extra(call, &mut body, losses);
@@ -226,6 +229,21 @@ fn write_reasoning(
             .or_insert_with(|| json!({"type": "enabled", "budget_tokens": budget}));
     } else if reasoning.effort.is_none() && reasoning.native.is_some() {
         losses.add("reasoning");
+    }
+}
+
+/// Leaves the choice to a model that cannot be made to call a tool.
+fn release_forced_choice(target: &Target, body: &mut Map<String, Value>, losses: &mut Losses) {
+    let rules = &target.provider.anthropic_messages;
+    let mut families = rules.families(&target.model);
+    if !is_forced_choice(body) || !families.any(|family| family.refuses_forced_tools) {
+        return;
+    }
+    losses.add("tool_choice");
+    let choice = body.shift_remove("tool_choice").unwrap_or_default();
+    if let Some(is_disabled) = choice.get("disable_parallel_tool_use") {
+        let choice = json!({"type": "auto", "disable_parallel_tool_use": is_disabled});
+        body.insert("tool_choice".to_owned(), choice);
     }
 }
 

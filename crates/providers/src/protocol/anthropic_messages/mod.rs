@@ -9,6 +9,7 @@ pub(crate) mod configuration;
 pub(crate) mod conversation;
 pub(crate) mod encode;
 pub(crate) mod error;
+mod native_blocks;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod rules;

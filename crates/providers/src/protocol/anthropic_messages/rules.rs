@@ -55,6 +55,9 @@ pub struct Family {
     /// Kinds of `thinking` that are refused.
     #[serde(default)]
     pub refused_thinking: Vec<String>,
+    /// Whether a model can be made to call a tool; if it cannot, it is left to decide.
+    #[serde(default)]
+    pub refuses_forced_tools: bool,
     /// Efforts that are refused together with disabled thinking.
     #[serde(default)]
     pub efforts_that_need_thinking: Vec<String>,

@@ -24,6 +24,14 @@ const NATIVE_PREFIXES: [&str; 12] = [
     "advisor_2",
 ];
 
+/// Members of a function's declaration that are Anthropic's own.
+const OWN_MEMBERS: [&str; 4] = [
+    "allowed_callers",
+    "defer_loading",
+    "eager_input_streaming",
+    "input_examples",
+];
+
 /// Keys at the top of a function's schema that the provider refuses.
 const REFUSED_COMPOSITIONS: [&str; 2] = ["oneOf", "anyOf"];
 
@@ -125,13 +133,21 @@ fn foreign_tool(tool: &Tool, index: usize, losses: &mut Losses) -> Result<Value,
             if *strict == Some(true) {
                 losses.add("tools.strict");
             }
-            if tool.cache.is_some() {
+            let mut function = function(name, description.as_deref(), parameters.as_ref());
+            // LangChain takes a tool in Anthropic's shape as it is, if it is described.
+            let is_taken = description.is_some();
+            if is_taken {
+                types::put_cache_marker(&mut function, tool.cache.as_ref());
+            } else if tool.cache.is_some() {
                 losses.add("tools.cache_control");
             }
-            for key in tool.extra.keys() {
-                losses.add(format!("tools.{key}"));
+            for (key, value) in &tool.extra {
+                if is_taken && OWN_MEMBERS.contains(&key.as_str()) {
+                    function.insert(key.clone(), value.clone());
+                } else {
+                    losses.add(format!("tools.{key}"));
+                }
             }
-            let function = function(name, description.as_deref(), parameters.as_ref());
             Ok(Value::Object(function))
         }
         ToolKind::Custom { name, .. } => Err(invalid(

@@ -232,11 +232,30 @@ fn input_value(call: &ToolCall) -> Value {
         if call.arguments.trim().is_empty() {
             return json!({});
         }
-        if let Ok(Value::Object(input)) = serde_json::from_str(&call.arguments) {
+        if let Some(input) = read_input(&call.arguments) {
             return Value::Object(input);
         }
     }
     json!({"input": call.arguments})
+}
+
+/// Reads arguments as an object. Models forget to escape line breaks inside strings,
+/// which Python's reader, as LangChain sets it, forgives.
+pub(super) fn read_input(arguments: &str) -> Option<Map<String, Value>> {
+    if let Ok(input) = serde_json::from_str(arguments) {
+        return Some(input);
+    }
+    let (mut escaped, mut is_inside, mut is_escape) = (String::new(), false, false);
+    for letter in arguments.chars() {
+        if is_inside && u32::from(letter) < 0x20 {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(letter)));
+        } else {
+            escaped.push(letter);
+        }
+        is_inside ^= letter == '"' && !is_escape;
+        is_escape = letter == '\\' && !is_escape;
+    }
+    serde_json::from_str(&escaped).ok()
 }
 
 fn tool_result_block(result: &ToolResult) -> Value {

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::response::take_reasoning;
 use super::types::{parse_content, parse_tool, parse_tool_call};
-use crate::chat::WireFormat;
 use crate::chat::call::{
     ChatCall, Message, ReasoningRequest, ResponseFormat, Role, Sampling, ToolChoice,
 };
 use crate::chat::part::{Content, Part, PartContent, ToolResult};
+use crate::chat::{Extra, WireFormat};
 use crate::error::InvalidCall;
 use crate::json::{Members, invalid};
 
@@ -95,21 +95,48 @@ fn assistant_content(content: Content, members: &mut Members) -> Result<Content,
         let path = format!("{}[{index}]", members.path_of("tool_calls"));
         parts.push(parse_tool_call(call, &path)?);
     }
-    let called: Vec<&str> = parts.iter().filter_map(call_id).collect();
-    // LangChain's messages may repeat a call as a block of Anthropic's.
-    let is_repeated = |part: &Part| match &part.content {
-        PartContent::Native(block) if block["type"] == "tool_use" => {
-            block["id"].as_str().is_some_and(|id| called.contains(&id))
-        }
-        _ => false,
-    };
-    let keep: Vec<bool> = parts.iter().map(|part| !is_repeated(part)).collect();
-    let mut keep = keep.into_iter();
-    parts.retain(|_| keep.next().unwrap_or(true));
+    join_repeated_calls(&mut parts);
     Ok(Content {
         parts,
         is_bare_text: content.is_bare_text,
     })
+}
+
+/// LangChain's messages may repeat a call as a block of Anthropic's. The call then stands
+/// where the block stood, and keeps what only the block says.
+fn join_repeated_calls(parts: &mut Vec<Part>) {
+    for index in 0..parts.len() {
+        let Some(PartContent::Native(block)) = parts.get(index).map(|part| &part.content) else {
+            continue;
+        };
+        if block["type"] != "tool_use" {
+            continue;
+        }
+        let id = block["id"].as_str();
+        let named: Extra = ["toolset_name", "caller"]
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), block.get(name)?.clone())))
+            .filter(|(_, value)| !value.is_null())
+            .collect();
+        // What code called is told by the block alone.
+        let input = block
+            .get("caller")
+            .and(block.get("input"))
+            .map(Value::to_string);
+        let Some(position) = parts
+            .iter()
+            .position(|part| call_id(part) == id && id.is_some())
+        else {
+            continue;
+        };
+        let mut call = parts.remove(position);
+        call.extra.extend(named);
+        if let (PartContent::ToolCall(call), Some(input)) = (&mut call.content, input) {
+            call.arguments = input;
+        }
+        let index = if position < index { index - 1 } else { index };
+        parts[index] = call;
+    }
 }
 
 fn call_id(part: &Part) -> Option<&str> {

@@ -36,7 +36,12 @@ pub(super) fn parse_part(value: Value, path: &str) -> Result<Part, InvalidCall> 
         .and_then(Value::as_str)
         .unwrap_or_default();
     let kind = kind.to_owned();
-    let cache = parse_cache_marker(&mut members);
+    // Beside the address of an image, LangChain carries no marker into another format:
+    // it stays where it is, for this format only.
+    let cache = match kind.as_str() {
+        "image_url" => None,
+        _ => parse_cache_marker(&mut members),
+    };
     let parsed = match kind.as_str() {
         "text" | "input_text" | "output_text" => PartContent::Text {
             text: members.require_text("text")?,
@@ -144,19 +149,32 @@ fn parse_foreign_image(members: &mut Members) -> Result<Option<PartContent>, Inv
         };
         return Ok(Some(image(parsed)));
     }
-    members.take("source_type");
+    Ok(parse_langchain_source(members)?.map(image))
+}
+
+/// Where the bytes of one of LangChain's own blocks are, in its older or newer shape.
+fn parse_langchain_source(members: &mut Members) -> Result<Option<MediaSource>, InvalidCall> {
+    let kind = members.take_text("source_type")?;
     if let Some(url) = members.take_text("url")? {
-        return Ok(Some(image(source_of_address(url))));
+        return Ok(Some(source_of_address(url)));
+    }
+    let id_name = match kind.as_deref() {
+        Some("id") => "id",
+        _ => "file_id",
+    };
+    if let Some(id) = members.take_text(id_name)? {
+        return Ok(Some(MediaSource::FileId(id)));
     }
     let data = match members.take_text("base64")? {
         Some(data) => Some(data),
         None => members.take_text("data")?,
     };
     let Some(data) = data else { return Ok(None) };
-    Ok(Some(image(MediaSource::Base64 {
-        media_type: members.require_text("mime_type")?,
+    let media_type = members.take_text("mime_type")?;
+    Ok(Some(MediaSource::Base64 {
+        media_type: media_type.unwrap_or_else(|| "application/pdf".to_owned()),
         data,
-    })))
+    }))
 }
 
 fn parse_input_audio(members: &mut Members) -> Result<PartContent, InvalidCall> {
@@ -171,6 +189,12 @@ fn parse_input_audio(members: &mut Members) -> Result<PartContent, InvalidCall> 
 }
 
 fn parse_file(members: &mut Members) -> Result<PartContent, InvalidCall> {
+    if members.peek("file").is_none()
+        && let Some(source) = parse_langchain_source(members)?
+    {
+        let name = members.take_text("filename")?;
+        return Ok(PartContent::Document { source, name });
+    }
     let mut file = members.require_object("file")?;
     let name = file.take_text("filename")?;
     let source = match file.take_text("file_id")? {
@@ -294,7 +318,6 @@ pub(super) fn parse_tool(value: Value, path: &str) -> Result<Tool, InvalidCall> 
     let is_bare_function = kind.is_none() && members.peek("input_schema").is_some();
     match kind.as_deref() {
         Some("function") | None if members.peek("function").is_some() => {
-            let cache = parse_cache_marker(&mut members);
             let mut function = members.require_object("function")?;
             members.take("type");
             let kind = ToolKind::Function {
@@ -303,8 +326,13 @@ pub(super) fn parse_tool(value: Value, path: &str) -> Result<Tool, InvalidCall> 
                 parameters: function.take("parameters"),
                 strict: function.take_flag("strict")?,
             };
-            let extra = members.rest();
-            Ok(Tool { kind, cache, extra })
+            // A marker beside the function stays there: LangChain carries none into
+            // another format.
+            Ok(Tool {
+                kind,
+                cache: None,
+                extra: members.rest(),
+            })
         }
         Some("custom") if members.peek("custom").is_some() => {
             let mut custom = members.require_object("custom")?;

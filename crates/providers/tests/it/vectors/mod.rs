@@ -4,6 +4,7 @@
 //! A provider plugs in with one [`Suite`]. Whatever a suite lists as different on purpose
 //! must really differ, so that no list outlives its reason.
 
+mod anthropic;
 pub(crate) mod compare;
 pub(crate) mod record;
 mod requests;
@@ -27,6 +28,8 @@ pub(crate) const UNKNOWN_PARAMETERS_ARE_SENT: Rule = "unknown parameters go into
 pub(crate) enum StructuredOutput {
     /// `ChatOpenAI`: the schema loses its title, and `strict` is always said.
     OpenAi,
+    /// `ChatAnthropic`: a forced tool unless a schema is asked for, which stays whole.
+    Anthropic,
 }
 
 /// The vectors of one provider.
