@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use providers::chat::WireFormat;
 use providers::error::{ErrorKind, InvalidCall, ProviderError};
 use providers::protocol::{ClientError, render_error, render_stream_error};
@@ -209,11 +209,24 @@ impl CallError {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if self.status.is_server_error() && !self.is_worth_retrying() {
+            // The official SDKs would try twice more, each time through all of the plan.
+            let name = HeaderName::from_static("x-should-retry");
+            headers.insert(name, HeaderValue::from_static("false"));
+        }
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+
+    /// Whether the same call may succeed later although nobody changes anything.
+    fn is_worth_retrying(&self) -> bool {
+        match self.outcome {
+            Outcome::Failed(kind) => kind.is_retryable(),
+            _ => self.retry_after.is_some(),
+        }
     }
 
     /// As the last event of a stream that has begun.

@@ -150,6 +150,7 @@ fn is_key_character(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE as BASE64_URL};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -216,6 +217,28 @@ mod tests {
         ] {
             assert_eq!(scrub(text), text);
             assert!(!Scrubber::new([SECRET]).finds_in(text));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_form_of_any_secret_survives(
+            secret in "[!-~]{16,64}",
+            before in ".{0,40}",
+            after in ".{0,40}",
+        ) {
+            let scrubber = Scrubber::new([secret.as_str()]);
+            for form in [
+                secret.clone(),
+                BASE64.encode(&secret),
+                percent_encoded(&secret),
+                serde_json::to_string(&secret).expect("JSON"),
+                hexadecimal(&secret),
+            ] {
+                let text = scrubber.scrub(&format!("{before}{form}{after}"));
+                let core = &form[4..form.len() - 4];
+                prop_assert!(!text.contains(core), "{form}: {text}");
+            }
         }
     }
 

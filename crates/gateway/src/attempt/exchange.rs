@@ -1,5 +1,7 @@
 //! One try: a request goes out, and what comes back is an answer or a failure.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -9,13 +11,16 @@ use providers::chat::usage::Usage;
 use providers::error::{ErrorKind, ProviderError};
 use providers::pass_through;
 use providers::protocol::{Decoder, decode, decode_error, render};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Call;
 use super::prepare::{Passage, Prepared};
 use crate::gateway::Gateway;
 use crate::stream::{Broken, OpenStream, Pipe};
 use crate::upstream::{Timing, UpstreamBody, UpstreamError, UpstreamResponse};
+
+/// How long the body of an error may take once its status is known.
+const ERROR_BODY_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a provider answered.
 pub(crate) struct Received {
@@ -107,9 +112,12 @@ async fn failure(
 ) -> Failed {
     let status = response.status.as_u16();
     let limit = gateway.limits.error_body_bytes;
-    // A body that breaks off says less; the status is known all the same.
-    let body = response.body.collect_up_to(limit).await;
-    let body = body.map_or_else(|_| Bytes::new(), |(body, _)| body);
+    // A body that breaks off or does not come says less; the status is known all the same.
+    let read = timeout(ERROR_BODY_LIMIT, response.body.collect_up_to(limit)).await;
+    let body = match read {
+        Ok(Ok((body, _))) => body,
+        Ok(Err(_)) | Err(_) => Bytes::new(),
+    };
     let now = gateway.clock.now();
     let error = decode_error(prepared.target, status, &response.headers, &body, now);
     Failed::Provider(error)

@@ -63,7 +63,7 @@ pub fn router(gateway: Arc<Gateway>) -> (axum::Router, utoipa::openapi::OpenApi)
         (status = 503, description = "The provider is overloaded; see `Retry-After`"),
         (status = 504, description = "The provider took too long"),
     ),
-    security(("bearer" = []))
+    security(("api_key" = ["invoke"]))
 )]
 async fn chat_completions(
     State(gateway): State<Arc<Gateway>>,
@@ -108,7 +108,7 @@ async fn chat_completions(
         (status = 503, description = "The provider is overloaded; see `Retry-After`"),
         (status = 504, description = "The provider took too long"),
     ),
-    security(("bearer" = []))
+    security(("api_key" = ["invoke"]))
 )]
 async fn messages(State(gateway): State<Arc<Gateway>>, request: Request<Body>) -> Response<Body> {
     serve(&gateway, WireFormat::AnthropicMessages, request).await

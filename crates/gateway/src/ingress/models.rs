@@ -29,7 +29,7 @@ use crate::snapshot::Entry;
         (status = 200, content_type = "application/json", body = Object, description = "A list of models"),
         (status = 401, description = "The API key is missing or not valid"),
     ),
-    security(("bearer" = []))
+    security(("api_key" = ["invoke"]))
 )]
 pub(super) async fn list(
     State(gateway): State<Arc<Gateway>>,
@@ -61,7 +61,7 @@ pub(super) async fn list(
         (status = 401, description = "The API key is missing or not valid"),
         (status = 404, description = "No such model configuration"),
     ),
-    security(("bearer" = []))
+    security(("api_key" = ["invoke"]))
 )]
 pub(super) async fn get(
     State(gateway): State<Arc<Gateway>>,

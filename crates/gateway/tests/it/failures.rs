@@ -117,7 +117,10 @@ async fn every_status_of_a_provider_becomes_the_right_one() {
         );
         assert_eq!(answer.json()["type"], "error", "{directive}");
     }
+    let failing = gateway.chat(&openai("fault:500")).await;
+    assert_eq!(failing.header("x-should-retry"), "");
     let refused = gateway.chat(&openai("fault:401")).await;
+    assert_eq!(refused.header("x-should-retry"), "false");
     assert_eq!(refused.json()["error"]["code"], "provider_authentication");
 }
 
@@ -434,6 +437,22 @@ async fn answers_that_are_no_answers_are_failures() {
             );
             assert_eq!(answer.header("x-quartermaster-attempts"), "3", "{name}");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_error_whose_body_breaks_off_keeps_its_status() {
+    for rest in [vec![], vec![Act::text("{\"error\":")]] {
+        let head = "HTTP/1.1 422 Unprocessable\r\ncontent-length: 100\r\n\r\n";
+        let script = [vec![Act::text(head)], rest].concat();
+        let upstream = RawUpstream::start(script).await;
+        let gateway = Workshop::new()
+            .row("broken", "openai", "gpt", &upstream.base_url())
+            .start()
+            .await;
+        let answer = gateway.chat(&openai("broken")).await;
+        assert_eq!(answer.status.as_u16(), 422, "{}", answer.text());
+        assert_eq!(upstream.connections(), 1);
     }
 }
 

@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::gateway_under_test::{PROVIDER_KEY, Workshop, anthropic, openai, streamed};
 use crate::raw_upstream::{Act, RawUpstream};
+use crate::tls::TlsUpstream;
 
 /// Every form in which the key must not be seen.
 fn forms() -> [String; 4] {
@@ -214,6 +215,9 @@ async fn logs_hold_neither_secrets_nor_prompts_at_any_level() {
     gateway
         .within_a_second(|gateway| gateway.records.all().len() == 3)
         .await;
+    let over_tls = TlsUpstream::start("api.openai.com", &["h2"]).await;
+    let gateway = over_tls.workshop().start().await;
+    assert_eq!(gateway.chat(&openai("tls")).await.status, StatusCode::OK);
     let log = String::from_utf8(captured.0.lock().expect("a lock").clone()).expect("UTF-8");
     // The gateway's own lines are there: the test heard something.
     assert!(log.contains("http.response.status_code=200"), "{log}");

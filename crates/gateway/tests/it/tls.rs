@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::gateway_under_test::{Workshop, openai, streamed};
 
 /// A simulator behind TLS for `api.openai.com`, and the certificate of who signed it.
-struct TlsUpstream {
+pub(crate) struct TlsUpstream {
     port: u16,
     root: Vec<u8>,
     simulator: Simulator,
@@ -51,7 +51,7 @@ fn certificates(name: &str) -> (Vec<u8>, ServerConfig) {
 }
 
 impl TlsUpstream {
-    async fn start(name: &str, protocols: &[&str]) -> Self {
+    pub(crate) async fn start(name: &str, protocols: &[&str]) -> Self {
         let (root, mut configuration) = certificates(name);
         configuration.alpn_protocols = protocols
             .iter()
@@ -76,6 +76,28 @@ impl TlsUpstream {
             versions,
             _tasks: tasks,
         }
+    }
+
+    /// A gateway for which `api.openai.com` is this server.
+    pub(crate) fn workshop(&self) -> Workshop {
+        let mut workshop = Workshop::new()
+            .add(
+                "tls",
+                "openai",
+                "simulated-chat",
+                serde_json::json!({}),
+                |_| {},
+            )
+            .add(
+                "slow",
+                "openai",
+                "simulated-chat:words=500:pace=0.05",
+                serde_json::json!({}),
+                |_| {},
+            );
+        workshop.egress = self.egress();
+        workshop.limits.connect = Duration::from_secs(5);
+        workshop
     }
 
     fn egress(&self) -> EgressSettings {
@@ -125,27 +147,6 @@ async fn serve(
     }
 }
 
-fn workshop(upstream: &TlsUpstream) -> Workshop {
-    let mut workshop = Workshop::new()
-        .add(
-            "tls",
-            "openai",
-            "simulated-chat",
-            serde_json::json!({}),
-            |_| {},
-        )
-        .add(
-            "slow",
-            "openai",
-            "simulated-chat:words=500:pace=0.05",
-            serde_json::json!({}),
-            |_| {},
-        );
-    workshop.egress = upstream.egress();
-    workshop.limits.connect = Duration::from_secs(5);
-    workshop
-}
-
 #[tokio::test]
 async fn a_call_goes_over_either_protocol_under_the_original_name() {
     for (protocols, version) in [
@@ -154,7 +155,7 @@ async fn a_call_goes_over_either_protocol_under_the_original_name() {
         (&[], Version::HTTP_11),
     ] {
         let upstream = TlsUpstream::start("api.openai.com", protocols).await;
-        let gateway = workshop(&upstream).start().await;
+        let gateway = upstream.workshop().start().await;
         for _ in 0..2 {
             let answer = gateway.chat(&openai("tls")).await;
             assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
@@ -170,7 +171,7 @@ async fn a_call_goes_over_either_protocol_under_the_original_name() {
 #[tokio::test]
 async fn a_cancelled_call_is_reset_on_a_shared_connection() {
     let upstream = TlsUpstream::start("api.openai.com", &["h2"]).await;
-    let gateway = workshop(&upstream).start().await;
+    let gateway = upstream.workshop().start().await;
     let client = gateway.client(1);
     let question = streamed(openai("slow"));
     let mut stream = client
@@ -199,10 +200,10 @@ async fn a_cancelled_call_is_reset_on_a_shared_connection() {
 #[tokio::test]
 async fn a_certificate_must_be_trusted_and_for_the_name() {
     let stranger = TlsUpstream::start("api.openai.com", &["http/1.1"]).await;
-    let mut untrusting = workshop(&stranger);
+    let mut untrusting = stranger.workshop();
     untrusting.egress.extra_root_certificates = None;
     let elsewhere = TlsUpstream::start("api.openai.com.evil.example", &["http/1.1"]).await;
-    for workshop in [untrusting, workshop(&elsewhere)] {
+    for workshop in [untrusting, elsewhere.workshop()] {
         let answer = workshop.start().await.chat(&openai("tls")).await;
         assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{}", answer.text());
         assert_eq!(answer.json()["error"]["code"], "provider_connect");
