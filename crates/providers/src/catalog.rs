@@ -3,6 +3,7 @@
 //! A provider that differs from another by an address, a header, a default or a named
 //! quirk is one more file there. `parameters.rs` and `target.rs` read the rows.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use include_dir::{Dir, include_dir};
@@ -22,10 +23,17 @@ pub struct Provider {
     pub name: String,
     /// Its name for people.
     pub display_name: String,
+    /// A row whose `parameters` and `responses` this one takes over where it has no
+    /// entry of its own: LangChain's class of the provider derives from the other's.
+    #[serde(default)]
+    pub inherits: Option<String>,
     /// The wire format it speaks.
     pub protocol: Protocol,
     /// Where it is, e.g. `https://api.openai.com/v1`. The path of the call is appended.
     pub base_url: String,
+    /// What an endpoint of a configuration's own is made to end with, e.g. `/v1`.
+    #[serde(default)]
+    pub endpoint_suffix: Option<String>,
     /// What is appended to the base, where it is not the protocol's own path.
     #[serde(default)]
     pub call_path: Option<String>,
@@ -133,6 +141,8 @@ pub struct OpenAiChatRules {
     pub says_stream_false: bool,
     /// Members that LangChain sends where nobody gave them.
     pub defaults: Map<String, Value>,
+    /// Members that are left out, whoever gave them.
+    pub omits: Vec<String>,
     /// Named deviations.
     pub quirks: Vec<Quirk>,
 }
@@ -144,6 +154,7 @@ impl Default for OpenAiChatRules {
             stream_usage: StreamUsage::Always,
             says_stream_false: true,
             defaults: Map::new(),
+            omits: Vec::new(),
             quirks: Vec::new(),
         }
     }
@@ -184,6 +195,38 @@ pub enum Quirk {
     Gpt5TakesNoTemperature,
     /// Models `o1`, `o3`, … take `developer` messages in place of `system` ones.
     OSeriesDeveloperRole,
+    /// Developer messages go as `system` ones.
+    DeveloperRoleIsSystem,
+    /// Speakers' names are left out.
+    NamesAreLeftOut,
+    /// What a tool answered in parts goes as one text: the parts as JSON.
+    ToolResultsAreText,
+    /// Several parts of text go as one text.
+    TextPartsAreJoined,
+    /// A turn that only calls tools has an empty text for its content, not null.
+    EmptyTextBesideToolCalls,
+    /// The model's earlier thinking goes back to it.
+    ReasoningIsSentBack,
+    /// `tool_choice` says `any` for `required`.
+    RequiredToolChoiceIsAny,
+    /// A temperature of 0 goes as 1e-8, since the provider takes none.
+    ZeroTemperatureIsTiny,
+}
+
+impl Quirk {
+    /// Whether it changes messages, so that a client's may not be passed on as they are.
+    #[must_use]
+    pub const fn concerns_messages(self) -> bool {
+        matches!(
+            self,
+            Self::DeveloperRoleIsSystem
+                | Self::NamesAreLeftOut
+                | Self::ToolResultsAreText
+                | Self::TextPartsAreJoined
+                | Self::EmptyTextBesideToolCalls
+                | Self::ReasoningIsSentBack
+        )
+    }
 }
 
 /// Which calls LangChain makes through OpenAI's Responses API.
@@ -201,21 +244,63 @@ pub struct ResponsesRouting {
 }
 
 static CATALOG: LazyLock<Vec<Provider>> = LazyLock::new(|| {
-    let mut providers: Vec<Provider> = rows().filter_map(Result::ok).collect();
+    let mut providers: Vec<Provider> = rows().into_iter().filter_map(Result::ok).collect();
     providers.sort_by(|left, right| left.name.cmp(&right.name));
     providers
 });
 
 /// Every embedded file as a row. A test keeps all of them valid, so that [`providers`]
 /// leaves none out.
-fn rows() -> impl Iterator<Item = Result<Provider, String>> {
-    FILES.files().map(|file| {
-        let path = file.path().display();
-        let text = file
-            .contents_utf8()
-            .ok_or_else(|| format!("{path} is not UTF-8"))?;
-        toml::from_str(text).map_err(|error| format!("{path}: {error}"))
-    })
+fn rows() -> Vec<Result<Provider, String>> {
+    let read = |file: &include_dir::File<'static>| {
+        let path = file.path().display().to_string();
+        let text = file.contents_utf8().ok_or(format!("{path} is not UTF-8"))?;
+        let table: toml::Table =
+            toml::from_str(text).map_err(|error| format!("{path}: {error}"))?;
+        Ok((path, table))
+    };
+    let tables: Vec<Result<(String, toml::Table), String>> = FILES.files().map(read).collect();
+    let bases: HashMap<String, toml::Table> = tables
+        .iter()
+        .flatten()
+        .filter_map(|(_, table)| Some((table.get("name")?.as_str()?.to_owned(), table.clone())))
+        .collect();
+    let row = |read: Result<(String, toml::Table), String>| {
+        let (path, mut table) = read?;
+        if let Some(name) = table.get("inherits").and_then(toml::Value::as_str) {
+            let base = bases.get(name).ok_or(format!("{path}: no row {name}"))?;
+            inherit(&mut table, base);
+        }
+        table.try_into().map_err(|error| format!("{path}: {error}"))
+    };
+    tables.into_iter().map(row).collect()
+}
+
+/// Takes over `responses`, and the parameters that the row does not have itself.
+fn inherit(row: &mut toml::Table, base: &toml::Table) {
+    if let (false, Some(responses)) = (row.contains_key("responses"), base.get("responses")) {
+        row.insert("responses".to_owned(), responses.clone());
+    }
+    let parameters = |table: &toml::Table| {
+        let entries = table.get("parameters").and_then(toml::Value::as_array);
+        entries.cloned().unwrap_or_default()
+    };
+    let own_endpoints = row
+        .get("endpoint_parameters")
+        .and_then(toml::Value::as_array);
+    let own_endpoints = own_endpoints.cloned().unwrap_or_default();
+    let mut all = parameters(row);
+    for parameter in parameters(base) {
+        let name = parameter.get("name").cloned();
+        let is_own = all.iter().any(|own| own.get("name") == name.as_ref())
+            || name
+                .as_ref()
+                .is_some_and(|name| own_endpoints.contains(name));
+        if !is_own {
+            all.push(parameter);
+        }
+    }
+    row.insert("parameters".to_owned(), toml::Value::Array(all));
 }
 
 /// The provider of this name.

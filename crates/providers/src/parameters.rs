@@ -522,6 +522,8 @@ fn is_endpoint_name(name: &str) -> bool {
         "base_url",
         "client_options",
         "endpoint",
+        "model_url",
+        "url",
         "endpoint_url",
         "openai_api_base",
         "openai_proxy",

@@ -208,7 +208,10 @@ impl Target {
     pub fn rewrites_messages(&self, messages: &MessageWords) -> bool {
         match self.protocol {
             Protocol::OpenaiChat => {
-                self.uses_developer_role() || openai_chat::encode::rewrites(messages)
+                let mut quirks = self.provider.openai_chat.quirks.iter();
+                self.uses_developer_role()
+                    || quirks.any(|quirk| quirk.concerns_messages())
+                    || openai_chat::encode::rewrites(messages)
             }
             Protocol::AnthropicMessages => false,
         }
@@ -294,12 +297,25 @@ impl<'p, 'a> Rewrite<'p, 'a> {
     }
 
     /// Sets `model`, and each member of the configuration that the client did not write;
-    /// leaves out `models`, which is the gateway's own.
+    /// leaves out the client's `models`, which is the gateway's own.
     pub(crate) fn configure(&mut self, target: &'a Target) {
         self.set("model", Value::from(target.model.as_str()).to_string());
         self.remove("models");
         for (name, json) in &target.members {
-            self.set_default(name, json.as_str());
+            if name == "models" {
+                self.set(name, json.as_str());
+            } else {
+                self.set_default(name, json.as_str());
+            }
+        }
+    }
+
+    /// What is sent under this name as things stand.
+    pub(crate) fn effective(&self, name: &str) -> Option<Cow<'a, str>> {
+        match self.patches.iter().find(|(patched, _)| patched == name) {
+            Some((_, Patch::Set(json))) => Some(json.clone()),
+            Some((_, Patch::Remove)) => None,
+            None => self.present(name),
         }
     }
 
@@ -354,10 +370,21 @@ pub fn check_model(model: &str) -> Result<(), InvalidCall> {
 
 fn base_url(provider: &Provider, resolution: &Resolution) -> Result<Url, InvalidCall> {
     match &resolution.endpoint {
-        Some((_, url)) => Ok(url.clone()),
+        Some((_, url)) => Ok(with_suffix(
+            url.clone(),
+            provider.endpoint_suffix.as_deref(),
+        )),
         None => Url::parse(&provider.base_url)
             .map_err(|error| invalid("provider", &format!("has no usable address: {error}"))),
     }
+}
+
+fn with_suffix(mut url: Url, suffix: Option<&str>) -> Url {
+    let path = url.path().trim_end_matches('/').to_owned();
+    if let Some(suffix) = suffix.filter(|suffix| !path.ends_with(suffix)) {
+        url.set_path(&format!("{path}{suffix}"));
+    }
+    url
 }
 
 fn call_uri(

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::types::{Foreign, part_json, tool_call_json, tool_json};
+use super::messages::{Losses, foreign, messages_json};
+use super::types::tool_json;
+use crate::catalog::Quirk;
 use crate::chat::WireFormat;
-use crate::chat::call::{ChatCall, Message, ResponseFormat, Role, Tool, ToolChoice, ToolKind};
-use crate::chat::part::{Part, PartContent, ToolCallKind, ToolResult};
-use crate::error::{InvalidCall, Loss};
+use crate::chat::call::{ChatCall, ResponseFormat, Tool, ToolChoice, ToolKind};
+use crate::error::InvalidCall;
 use crate::json::invalid;
 use crate::pass_through::MessageWords;
 use crate::protocol::Encoded;
@@ -37,6 +38,7 @@ pub(crate) fn top_level<'a>(
     if let Some(name) = chosen_tool_that_is_missing(&rewrite) {
         rewrite.set("tool_choice", name);
     }
+    apply_quirks(target, &mut rewrite);
     rewrite.bound_output(
         BOUNDS,
         &rules.max_tokens_member,
@@ -75,6 +77,24 @@ pub(crate) const REWRITTEN: &[&str] = &[
     "input_text",
     "input_image",
 ];
+
+/// The deviations of a provider that concern the top level.
+fn apply_quirks<'a>(target: &'a Target, rewrite: &mut Rewrite<'_, 'a>) {
+    let provider = target.provider;
+    for name in &provider.openai_chat.omits {
+        rewrite.remove(name);
+    }
+    let is_any = provider.has_quirk(Quirk::RequiredToolChoiceIsAny);
+    if is_any && rewrite.effective("tool_choice").as_deref() == Some("\"required\"") {
+        rewrite.set("tool_choice", "\"any\"");
+    }
+    if provider.has_quirk(Quirk::ZeroTemperatureIsTiny) {
+        let temperature = rewrite.effective("temperature");
+        if temperature.and_then(|text| text.trim().parse().ok()) == Some(0.0_f64) {
+            rewrite.set("temperature", "1e-8");
+        }
+    }
+}
 
 /// Whether messages of this format hold something that [`encode`] writes differently:
 /// one of those words, or an empty content, which becomes null.
@@ -136,224 +156,6 @@ fn apply(body: &mut Map<String, Value>, patches: Patches<'_>) -> Result<(), Inva
         }
     }
     Ok(())
-}
-
-/// What could not be said, each thing once.
-#[derive(Default)]
-struct Losses(Vec<Loss>);
-
-impl Losses {
-    fn add(&mut self, what: impl Into<String>) {
-        let loss = Loss {
-            what: what.into(),
-            format: WireFormat::OpenAiChat,
-        };
-        if !self.0.contains(&loss) {
-            self.0.push(loss);
-        }
-    }
-}
-
-const fn foreign(call: &ChatCall) -> Foreign {
-    match call.dialect {
-        WireFormat::OpenAiChat => Foreign::Keep,
-        WireFormat::AnthropicMessages => Foreign::Leave,
-    }
-}
-
-fn messages_json(call: &ChatCall, target: &Target, losses: &mut Losses) -> Vec<Value> {
-    let mut writer = MessageWriter {
-        foreign: foreign(call),
-        uses_developer_role: target.uses_developer_role(),
-        losses,
-        messages: Vec::with_capacity(call.messages.len()),
-    };
-    for message in &call.messages {
-        writer.write(message);
-    }
-    writer.messages
-}
-
-struct MessageWriter<'l> {
-    foreign: Foreign,
-    uses_developer_role: bool,
-    losses: &'l mut Losses,
-    messages: Vec<Value>,
-}
-
-impl MessageWriter<'_> {
-    fn write(&mut self, message: &Message) {
-        if message.role == Role::Assistant {
-            return self.write_assistant(message);
-        }
-        // Elsewhere tool results stand in a user's message; here each is a message of
-        // its own, before whatever else the user says.
-        let mut moved = Vec::new();
-        let mut has_results = false;
-        for part in &message.content.parts {
-            if let PartContent::ToolResult(result) = &part.content {
-                has_results = true;
-                self.write_tool_result(result, message, &mut moved);
-            }
-        }
-        let others: Vec<&Part> = message
-            .content
-            .parts
-            .iter()
-            .filter(|part| !matches!(part.content, PartContent::ToolResult(_)))
-            .collect();
-        if !has_results || !others.is_empty() || !moved.is_empty() {
-            let is_bare = message.content.is_bare_text && moved.is_empty();
-            let mut content = moved;
-            content.extend(self.parts_json(others));
-            self.push(
-                role_name(message.role, self.uses_developer_role),
-                content,
-                is_bare,
-                message,
-            );
-        }
-    }
-
-    fn push(&mut self, role: &str, content: Vec<Value>, is_bare: bool, message: &Message) {
-        let mut object = Map::new();
-        object.insert("role".to_owned(), role.into());
-        if let Some(name) = &message.name {
-            object.insert("name".to_owned(), name.as_str().into());
-        }
-        object.insert("content".to_owned(), self.content_json(content, is_bare));
-        self.extend(&mut object, message);
-        self.messages.push(Value::Object(object));
-    }
-
-    /// A list of parts, or the one text that was or may be written bare.
-    fn content_json(&self, parts: Vec<Value>, is_bare: bool) -> Value {
-        let may_be_bare = is_bare || self.foreign == Foreign::Leave;
-        match &parts[..] {
-            [] if is_bare => "".into(),
-            [only] if may_be_bare && only["type"] == "text" => only["text"].clone(),
-            _ => Value::Array(parts),
-        }
-    }
-
-    fn extend(&mut self, object: &mut Map<String, Value>, message: &Message) {
-        for (name, value) in &message.extra {
-            // LangChain's own words, which no provider knows.
-            let is_langchains = matches!(
-                name.as_str(),
-                "additional_kwargs" | "artifact" | "response_metadata" | "usage_metadata"
-            );
-            if self.foreign == Foreign::Leave {
-                self.losses.add(format!("messages.{name}"));
-            } else if !is_langchains {
-                object.insert(name.clone(), value.clone());
-            }
-        }
-    }
-
-    fn write_tool_result(
-        &mut self,
-        result: &ToolResult,
-        message: &Message,
-        moved: &mut Vec<Value>,
-    ) {
-        if result.is_error && self.foreign == Foreign::Leave {
-            self.losses.add("messages.tool_result.is_error");
-        }
-        let mut content = self.parts_json(result.content.parts.iter().collect());
-        if self.foreign == Foreign::Leave {
-            // OpenAI takes nothing but text from a tool; pictures follow as the user's.
-            let is_text = |part: &Value| part["type"] == "text";
-            let (texts, media): (Vec<Value>, Vec<Value>) = content.into_iter().partition(is_text);
-            moved.extend(media);
-            content = texts;
-        }
-        let is_bare = result.content.is_bare_text || content.is_empty();
-        let mut object = Map::new();
-        object.insert("role".to_owned(), "tool".into());
-        object.insert("tool_call_id".to_owned(), result.call_id.as_str().into());
-        object.insert("content".to_owned(), self.content_json(content, is_bare));
-        if message.role == Role::Tool {
-            self.extend(&mut object, message);
-        }
-        self.messages.push(Value::Object(object));
-    }
-
-    fn write_assistant(&mut self, message: &Message) {
-        let mut calls = Vec::new();
-        let mut refusal = String::new();
-        let mut others = Vec::new();
-        for part in &message.content.parts {
-            match &part.content {
-                PartContent::ToolCall(call) if call.kind == ToolCallKind::Server => {
-                    self.losses.add("messages.server_tool_call");
-                }
-                PartContent::ToolCall(call) => calls.push(tool_call_json(call)),
-                PartContent::ToolResult(_) => self.losses.add("messages.server_tool_result"),
-                PartContent::Refusal { text } => refusal.push_str(text),
-                _ => others.push(part),
-            }
-        }
-        let content = self.parts_json(others);
-        let is_bare = message.content.is_bare_text;
-        let is_empty = content
-            .iter()
-            .all(|part| part["type"] == "text" && part["text"] == "");
-        let mut object = Map::new();
-        object.insert("role".to_owned(), "assistant".into());
-        if let Some(name) = &message.name {
-            object.insert("name".to_owned(), name.as_str().into());
-        }
-        let content = if is_empty && (!calls.is_empty() || !is_bare) {
-            Value::Null
-        } else {
-            self.content_json(content, is_bare)
-        };
-        object.insert("content".to_owned(), content);
-        if !refusal.is_empty() {
-            object.insert("refusal".to_owned(), refusal.into());
-        }
-        if !calls.is_empty() {
-            object.insert("tool_calls".to_owned(), calls.into());
-        }
-        self.extend(&mut object, message);
-        self.messages.push(Value::Object(object));
-    }
-
-    fn parts_json(&mut self, parts: Vec<&Part>) -> Vec<Value> {
-        let mut written = Vec::with_capacity(parts.len());
-        for part in parts {
-            if part.cache.is_some() && self.foreign == Foreign::Leave {
-                self.losses.add("messages.cache_control");
-            }
-            match part_json(part, self.foreign) {
-                Some(value) => written.push(value),
-                None => self.losses.add(loss_of(&part.content)),
-            }
-        }
-        written
-    }
-}
-
-const fn role_name(role: Role, uses_developer_role: bool) -> &'static str {
-    match role {
-        Role::System if uses_developer_role => "developer",
-        Role::System => "system",
-        Role::Developer => "developer",
-        Role::Assistant => "assistant",
-        Role::User | Role::Tool => "user",
-    }
-}
-
-const fn loss_of(content: &PartContent) -> &'static str {
-    match content {
-        PartContent::Reasoning(_) => "messages.reasoning",
-        PartContent::Image { .. } => "messages.image",
-        PartContent::Document { .. } => "messages.document",
-        PartContent::Audio { .. } => "messages.audio",
-        PartContent::Video { .. } => "messages.video",
-        _ => "messages.native",
-    }
 }
 
 fn write_tools(

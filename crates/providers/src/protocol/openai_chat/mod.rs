@@ -6,6 +6,7 @@
 
 pub(crate) mod encode;
 pub(crate) mod error;
+mod messages;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod stream;

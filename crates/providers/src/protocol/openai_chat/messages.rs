@@ -1,0 +1,267 @@
+//! The conversation of a request, as a provider takes it.
+
+use serde_json::{Map, Value};
+
+use super::types::{Foreign, part_json, reasoning_details, tool_call_json};
+use crate::catalog::{Provider, Quirk};
+use crate::chat::WireFormat;
+use crate::chat::call::{ChatCall, Message, Role};
+use crate::chat::part::{Part, PartContent, ToolCallKind, ToolResult};
+use crate::error::Loss;
+use crate::target::Target;
+
+/// What could not be said, each thing once.
+#[derive(Default)]
+pub(super) struct Losses(pub(super) Vec<Loss>);
+
+impl Losses {
+    pub(super) fn add(&mut self, what: impl Into<String>) {
+        let loss = Loss {
+            what: what.into(),
+            format: WireFormat::OpenAiChat,
+        };
+        if !self.0.contains(&loss) {
+            self.0.push(loss);
+        }
+    }
+}
+
+pub(super) const fn foreign(call: &ChatCall) -> Foreign {
+    match call.dialect {
+        WireFormat::OpenAiChat => Foreign::Keep,
+        WireFormat::AnthropicMessages => Foreign::Leave,
+    }
+}
+
+/// The conversation as the target takes it.
+pub(super) fn messages_json(call: &ChatCall, target: &Target, losses: &mut Losses) -> Vec<Value> {
+    let mut writer = MessageWriter {
+        foreign: foreign(call),
+        provider: target.provider,
+        uses_developer_role: target.uses_developer_role(),
+        losses,
+        messages: Vec::with_capacity(call.messages.len()),
+    };
+    for message in &call.messages {
+        writer.write(message);
+    }
+    writer.messages
+}
+
+struct MessageWriter<'l> {
+    foreign: Foreign,
+    provider: &'static Provider,
+    uses_developer_role: bool,
+    losses: &'l mut Losses,
+    messages: Vec<Value>,
+}
+
+impl MessageWriter<'_> {
+    fn write(&mut self, message: &Message) {
+        if message.role == Role::Assistant {
+            return self.write_assistant(message);
+        }
+        // Elsewhere tool results stand in a user's message; here each is a message of
+        // its own, before whatever else the user says.
+        let mut moved = Vec::new();
+        let mut has_results = false;
+        for part in &message.content.parts {
+            if let PartContent::ToolResult(result) = &part.content {
+                has_results = true;
+                self.write_tool_result(result, message, &mut moved);
+            }
+        }
+        let others: Vec<&Part> = message
+            .content
+            .parts
+            .iter()
+            .filter(|part| !matches!(part.content, PartContent::ToolResult(_)))
+            .collect();
+        if !has_results || !others.is_empty() || !moved.is_empty() {
+            let is_bare = message.content.is_bare_text && moved.is_empty();
+            let mut content = moved;
+            content.extend(self.parts_json(others));
+            self.push(self.role_name(message.role), content, is_bare, message);
+        }
+    }
+
+    fn push(&mut self, role: &str, content: Vec<Value>, is_bare: bool, message: &Message) {
+        let mut object = Map::new();
+        object.insert("role".to_owned(), role.into());
+        self.write_name(&mut object, message);
+        object.insert("content".to_owned(), self.content_json(content, is_bare));
+        self.extend(&mut object, message);
+        self.messages.push(Value::Object(object));
+    }
+
+    /// A list of parts, or the one text that was or may be written bare.
+    fn content_json(&self, parts: Vec<Value>, is_bare: bool) -> Value {
+        let is_text = |part: &Value| part["type"] == "text";
+        if self.provider.has_quirk(Quirk::TextPartsAreJoined) && parts.iter().all(is_text) {
+            let texts = parts.iter().filter_map(|part| part["text"].as_str());
+            return texts.collect::<String>().into();
+        }
+        let may_be_bare = is_bare || self.foreign == Foreign::Leave;
+        match &parts[..] {
+            [] if is_bare => "".into(),
+            [only] if may_be_bare && only["type"] == "text" => only["text"].clone(),
+            _ => Value::Array(parts),
+        }
+    }
+
+    fn role_name(&self, role: Role) -> &'static str {
+        let has_no_developers = self.provider.has_quirk(Quirk::DeveloperRoleIsSystem);
+        match role {
+            Role::System if self.uses_developer_role => "developer",
+            Role::Developer if !has_no_developers => "developer",
+            Role::System | Role::Developer => "system",
+            Role::Assistant => "assistant",
+            Role::User | Role::Tool => "user",
+        }
+    }
+
+    fn write_name(&self, object: &mut Map<String, Value>, message: &Message) {
+        if let Some(name) = &message.name
+            && !self.provider.has_quirk(Quirk::NamesAreLeftOut)
+        {
+            object.insert("name".to_owned(), name.as_str().into());
+        }
+    }
+
+    fn extend(&mut self, object: &mut Map<String, Value>, message: &Message) {
+        for (name, value) in &message.extra {
+            // LangChain's own words, which no provider knows.
+            let is_langchains = matches!(
+                name.as_str(),
+                "additional_kwargs" | "artifact" | "response_metadata" | "usage_metadata"
+            );
+            if self.foreign == Foreign::Leave {
+                self.losses.add(format!("messages.{name}"));
+            } else if !is_langchains {
+                object.insert(name.clone(), value.clone());
+            }
+        }
+    }
+
+    fn write_tool_result(
+        &mut self,
+        result: &ToolResult,
+        message: &Message,
+        moved: &mut Vec<Value>,
+    ) {
+        if result.is_error && self.foreign == Foreign::Leave {
+            self.losses.add("messages.tool_result.is_error");
+        }
+        let mut content = self.parts_json(result.content.parts.iter().collect());
+        if self.foreign == Foreign::Leave {
+            // OpenAI takes nothing but text from a tool; pictures follow as the user's.
+            let is_text = |part: &Value| part["type"] == "text";
+            let (texts, media): (Vec<Value>, Vec<Value>) = content.into_iter().partition(is_text);
+            moved.extend(media);
+            content = texts;
+        }
+        let is_bare = result.content.is_bare_text || content.is_empty();
+        let mut object = Map::new();
+        object.insert("role".to_owned(), "tool".into());
+        object.insert("tool_call_id".to_owned(), result.call_id.as_str().into());
+        let mut content = self.content_json(content, is_bare);
+        if self.provider.has_quirk(Quirk::ToolResultsAreText) && content.is_array() {
+            content = content.to_string().into();
+        }
+        object.insert("content".to_owned(), content);
+        if message.role == Role::Tool {
+            self.extend(&mut object, message);
+        }
+        self.messages.push(Value::Object(object));
+    }
+
+    fn write_assistant(&mut self, message: &Message) {
+        let mut calls = Vec::new();
+        let mut refusal = String::new();
+        let mut others = Vec::new();
+        let sends_reasoning = self.provider.has_quirk(Quirk::ReasoningIsSentBack);
+        for part in &message.content.parts {
+            match &part.content {
+                PartContent::Reasoning(_) if sends_reasoning => {}
+                PartContent::ToolCall(call) if call.kind == ToolCallKind::Server => {
+                    self.losses.add("messages.server_tool_call");
+                }
+                PartContent::ToolCall(call) => calls.push(tool_call_json(call)),
+                PartContent::ToolResult(_) => self.losses.add("messages.server_tool_result"),
+                PartContent::Refusal { text } => refusal.push_str(text),
+                _ => others.push(part),
+            }
+        }
+        let content = self.parts_json(others);
+        let is_bare = message.content.is_bare_text;
+        let is_empty = content
+            .iter()
+            .all(|part| part["type"] == "text" && part["text"] == "");
+        let mut object = Map::new();
+        object.insert("role".to_owned(), "assistant".into());
+        self.write_name(&mut object, message);
+        let says_empty_text = self.provider.has_quirk(Quirk::EmptyTextBesideToolCalls);
+        let content = if is_empty && says_empty_text {
+            "".into()
+        } else if is_empty && (!calls.is_empty() || !is_bare) {
+            Value::Null
+        } else {
+            self.content_json(content, is_bare)
+        };
+        object.insert("content".to_owned(), content);
+        if sends_reasoning {
+            write_reasoning(&mut object, &message.content.parts);
+        }
+        if !refusal.is_empty() {
+            object.insert("refusal".to_owned(), refusal.into());
+        }
+        if !calls.is_empty() {
+            object.insert("tool_calls".to_owned(), calls.into());
+        }
+        self.extend(&mut object, message);
+        self.messages.push(Value::Object(object));
+    }
+
+    fn parts_json(&mut self, parts: Vec<&Part>) -> Vec<Value> {
+        let mut written = Vec::with_capacity(parts.len());
+        for part in parts {
+            if part.cache.is_some() && self.foreign == Foreign::Leave {
+                self.losses.add("messages.cache_control");
+            }
+            match part_json(part, self.foreign) {
+                Some(value) => written.push(value),
+                None => self.losses.add(loss_of(&part.content)),
+            }
+        }
+        written
+    }
+}
+
+/// Earlier thinking under the names that OpenRouter and its like read.
+fn write_reasoning(object: &mut Map<String, Value>, parts: &[Part]) {
+    let text: String = parts
+        .iter()
+        .filter_map(|part| match &part.content {
+            PartContent::Reasoning(reasoning) => Some(reasoning.text.as_str()),
+            _ => None,
+        })
+        .collect();
+    if !text.is_empty() {
+        object.insert("reasoning".to_owned(), text.into());
+    }
+    let details = reasoning_details(parts);
+    if !details.is_empty() {
+        object.insert("reasoning_details".to_owned(), details.into());
+    }
+}
+
+const fn loss_of(content: &PartContent) -> &'static str {
+    match content {
+        PartContent::Reasoning(_) => "messages.reasoning",
+        PartContent::Image { .. } => "messages.image",
+        PartContent::Document { .. } => "messages.document",
+        PartContent::Audio { .. } => "messages.audio",
+        PartContent::Video { .. } => "messages.video",
+        _ => "messages.native",
+    }
+}
