@@ -1,5 +1,9 @@
 //! Tests of the providers crate through its public interface.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "helpers take JSON literals, which read better without a reference"
+)]
 
 mod anthropic;
 mod anthropic_dialect;

@@ -1,6 +1,6 @@
 //! Anthropic's messages.
 
-use super::{NO_PYTHON_SIDE_CHECKS, Rule, StructuredOutput, Suite, UNKNOWN_PARAMETERS_ARE_SENT};
+use super::{ANTHROPIC_STYLE, NO_PYTHON_SIDE_CHECKS, Rule, Suite, UNKNOWN_PARAMETERS_ARE_SENT};
 
 /// LangChain forces a tool named "none".
 const NONE_MEANS_NONE: Rule = "`tool_choice: none` means no tool call";
@@ -28,7 +28,7 @@ fn anthropic() {
     Suite {
         provider: "anthropic",
         text: include_str!("../../vectors/anthropic.jsonl"),
-        structured_output: StructuredOutput::Anthropic,
+        structured_output: ANTHROPIC_STYLE,
         is_pending: |_| false,
         differences: &[
             ("anthropic/tools_none", NONE_MEANS_NONE),
@@ -52,7 +52,7 @@ fn anthropic_more() {
     Suite {
         provider: "anthropic_more",
         text: include_str!("../../vectors/anthropic_more.jsonl"),
-        structured_output: StructuredOutput::Anthropic,
+        structured_output: ANTHROPIC_STYLE,
         is_pending: |_| false,
         differences: &[
             ("anthropic_more/tc_none", NONE_MEANS_NONE),

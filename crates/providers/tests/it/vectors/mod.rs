@@ -9,6 +9,7 @@ pub(crate) mod compare;
 pub(crate) mod record;
 mod requests;
 pub(crate) mod responses;
+mod suites;
 
 use std::collections::BTreeMap;
 
@@ -23,14 +24,47 @@ pub(crate) const NO_PYTHON_SIDE_CHECKS: Rule =
 /// LangChain's SDK raises at a parameter that it does not know.
 pub(crate) const UNKNOWN_PARAMETERS_ARE_SENT: Rule = "unknown parameters go into the body";
 
+/// Usage is read wherever a provider puts it, and answers keep what LangChain drops.
+pub(crate) const ANSWERS_KEEP_MORE: Rule = "answers keep what LangChain drops";
+/// `max_tokens`, `timeout_seconds`, `max_retries` and `api_key` always do what they say.
+pub(crate) const OWN_FIELDS: Rule = "the configuration's own fields always do what they say";
+/// LangChain loses or replaces what the client wrote.
+pub(crate) const NOTHING_IS_LOST: Rule = "messages, tools and formats are passed on as written";
+/// An endpoint, a host or a tool shape that the catalog cannot say yet.
+pub(crate) const NOT_YET: Rule = "not covered yet";
+
 /// How LangChain's `with_structured_output` is said in a request of OpenAI's format.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StructuredOutput {
-    /// `ChatOpenAI`: the schema loses its title, and `strict` is always said.
-    OpenAi,
-    /// `ChatAnthropic`: a forced tool unless a schema is asked for, which stays whole.
-    Anthropic,
+#[derive(Clone, Copy)]
+pub(crate) struct StructuredOutput {
+    /// The method where none is named.
+    pub(crate) default_method: &'static str,
+    /// Whether every method but `json_mode` means a forced tool.
+    pub(crate) always_calls_tool: bool,
+    /// Whether the schema keeps its title and description.
+    pub(crate) keeps_title: bool,
+    /// Whether `json_mode` asks for the schema too.
+    pub(crate) json_mode_is_schema: bool,
+    /// Whether a forced tool comes with `parallel_tool_calls: false`.
+    pub(crate) forbids_parallel_calls: bool,
 }
+
+/// As `ChatOpenAI` does it.
+pub(crate) const OPENAI_STYLE: StructuredOutput = StructuredOutput {
+    default_method: "json_schema",
+    always_calls_tool: false,
+    keeps_title: false,
+    json_mode_is_schema: false,
+    forbids_parallel_calls: true,
+};
+
+/// As `ChatAnthropic` does it: a forced tool unless a schema is asked for, which stays whole.
+pub(crate) const ANTHROPIC_STYLE: StructuredOutput = StructuredOutput {
+    default_method: "function_calling",
+    always_calls_tool: false,
+    keeps_title: true,
+    json_mode_is_schema: true,
+    forbids_parallel_calls: false,
+};
 
 /// The vectors of one provider.
 pub(crate) struct Suite {
@@ -49,28 +83,13 @@ pub(crate) struct Suite {
     pub(crate) at_least: usize,
 }
 
-const OPENAI: Suite = Suite {
-    provider: "openai",
-    text: include_str!("../../vectors/openai.jsonl"),
-    structured_output: StructuredOutput::OpenAi,
-    is_pending: Record::goes_through_responses,
-    differences: &[
-        ("openai/unknown_param", UNKNOWN_PARAMETERS_ARE_SENT),
-        ("openai/model_kwargs", UNKNOWN_PARAMETERS_ARE_SENT),
-        ("openai/openai_api_base_alias", UNKNOWN_PARAMETERS_ARE_SENT),
-        (
-            "openai/use_responses_false_with_reasoning",
-            UNKNOWN_PARAMETERS_ARE_SENT,
-        ),
-        ("openai/response_format_tools", NO_PYTHON_SIDE_CHECKS),
-    ],
-    at_least: 80,
-};
-
 /// What became of one record.
 enum Outcome {
     Passed,
+    /// It goes through a protocol that is not spoken yet.
     Pending,
+    /// It is a reference for something that this crate does not do.
+    Reference,
     Failed(String),
 }
 
@@ -87,6 +106,7 @@ impl Suite {
             match (outcome, rule) {
                 (Outcome::Passed, None) => *passed.entry(record.kind.clone()).or_default() += 1,
                 (Outcome::Pending, None) => pending += 1,
+                (Outcome::Reference, None) => {}
                 (Outcome::Failed(problem), None) => {
                     problems.push(format!("{}: {problem}", record.id));
                 }
@@ -121,7 +141,7 @@ impl Suite {
             "response" if is_pending => return Outcome::Pending,
             "response" => responses::means(self, record),
             // Our one retry policy is the gateway's; these records are its reference.
-            "retry" => return Outcome::Pending,
+            "retry" => return Outcome::Reference,
             other => Err(format!("a record of kind {other}")),
         };
         match result {
@@ -129,9 +149,4 @@ impl Suite {
             Err(problem) => Outcome::Failed(problem),
         }
     }
-}
-
-#[test]
-fn openai() {
-    OPENAI.run();
 }

@@ -116,37 +116,36 @@ impl Record {
 
 /// The members that say `with_structured_output`.
 fn structured(wanted: &Value, style: StructuredOutput) -> Map<String, Value> {
-    let whole = wanted["schema"].as_object().unwrap().clone();
+    let whole = wanted["schema"].as_object().unwrap();
     let mut schema = whole.clone();
     let name = schema.remove("title").unwrap();
     let description = schema.remove("description").unwrap_or_default();
     let strict = wanted["strict"].as_bool();
-    let method = wanted["method"].as_str();
-    let members = match (style, method) {
-        (StructuredOutput::OpenAi, Some("json_mode")) => {
+    let members = match wanted["method"].as_str().unwrap_or(style.default_method) {
+        "json_mode" if !style.json_mode_is_schema => {
             json!({"response_format": {"type": "json_object"}})
         }
-        (StructuredOutput::OpenAi, None | Some("json_schema")) => {
+        "json_mode" => json!({"response_format": {"type": "json_schema", "json_schema": {
+            "name": name, "schema": whole,
+        }}}),
+        "json_schema" if !style.always_calls_tool && style.keeps_title => {
+            json!({"response_format": {"type": "json_schema", "json_schema": {
+                "name": name, "schema": whole, "strict": strict,
+            }}})
+        }
+        "json_schema" if !style.always_calls_tool => {
             json!({"response_format": {"type": "json_schema", "json_schema": {
                 "name": name, "description": description,
                 "strict": strict.unwrap_or_default(), "schema": schema,
             }}})
         }
-        (StructuredOutput::Anthropic, Some("json_mode" | "json_schema")) => {
-            let format = json!({"name": name, "schema": whole});
-            json!({"response_format": {"type": "json_schema", "json_schema": format}})
-        }
-        _ => {
-            let is_openai = style == StructuredOutput::OpenAi;
-            json!({
-                "tools": [{"type": "function", "function": {
-                    "name": name, "description": description, "parameters": schema,
-                    "strict": strict,
-                }}],
-                "tool_choice": {"type": "function", "function": {"name": name}},
-                "parallel_tool_calls": is_openai.then_some(false),
-            })
-        }
+        _ => json!({
+            "tools": [{"type": "function", "function": {
+                "name": name, "description": description, "parameters": schema, "strict": strict,
+            }}],
+            "tool_choice": {"type": "function", "function": {"name": name}},
+            "parallel_tool_calls": style.forbids_parallel_calls.then_some(false),
+        }),
     };
     members.as_object().unwrap().clone()
 }

@@ -1,0 +1,268 @@
+//! The suites: one for each provider.
+
+use super::record::Record;
+use super::{
+    ANSWERS_KEEP_MORE, NO_PYTHON_SIDE_CHECKS, NOT_YET, NOTHING_IS_LOST, OPENAI_STYLE, OWN_FIELDS,
+    Rule, StructuredOutput, Suite, UNKNOWN_PARAMETERS_ARE_SENT,
+};
+
+/// A suite of a provider of OpenAI's chat completions.
+const fn chat(
+    provider: &'static str,
+    text: &'static str,
+    at_least: usize,
+    differences: &'static [(&'static str, Rule)],
+) -> Suite {
+    Suite {
+        provider,
+        text,
+        structured_output: OPENAI_STYLE,
+        is_pending: Record::goes_through_responses,
+        differences,
+        at_least,
+    }
+}
+
+#[test]
+fn openai() {
+    chat(
+        "openai",
+        include_str!("../../vectors/openai.jsonl"),
+        86,
+        &[
+            ("openai/unknown_param", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("openai/model_kwargs", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("openai/openai_api_base_alias", UNKNOWN_PARAMETERS_ARE_SENT),
+            (
+                "openai/use_responses_false_with_reasoning",
+                UNKNOWN_PARAMETERS_ARE_SENT,
+            ),
+            ("openai/response_format_tools", NO_PYTHON_SIDE_CHECKS),
+        ],
+    )
+    .run();
+}
+
+#[test]
+fn xai() {
+    let suite = chat(
+        "xai",
+        include_str!("../../vectors/xai.jsonl"),
+        46,
+        &[
+            ("xai/unknown_param", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("xai/model_kwargs", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("xai/tool_bad_json_args", NO_PYTHON_SIDE_CHECKS),
+            ("xai/resp/usage_cached", ANSWERS_KEEP_MORE),
+        ],
+    );
+    suite.run();
+}
+
+#[test]
+fn together() {
+    let suite = chat(
+        "together",
+        include_str!("../../vectors/together.jsonl"),
+        54,
+        &[
+            ("together/model_kwargs", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("together/tool_bad_json_args", NO_PYTHON_SIDE_CHECKS),
+        ],
+    );
+    let structured_output = StructuredOutput {
+        default_method: "function_calling",
+        ..OPENAI_STYLE
+    };
+    Suite {
+        structured_output,
+        ..suite
+    }
+    .run();
+}
+
+#[test]
+fn deepseek() {
+    let suite = chat(
+        "deepseek",
+        include_str!("../../vectors/deepseek.jsonl"),
+        52,
+        &[
+            ("deepseek/unknown_param", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("deepseek/tool_bad_json_args", NO_PYTHON_SIDE_CHECKS),
+        ],
+    );
+    let structured_output = StructuredOutput {
+        default_method: "function_calling",
+        always_calls_tool: true,
+        ..OPENAI_STYLE
+    };
+    Suite {
+        structured_output,
+        ..suite
+    }
+    .run();
+}
+
+#[test]
+fn baseten() {
+    let suite = chat(
+        "baseten",
+        include_str!("../../vectors/baseten.jsonl"),
+        39,
+        &[
+            ("baseten/tool_bad_json_args", NO_PYTHON_SIDE_CHECKS),
+            ("baseten/model_url", NOT_YET),
+        ],
+    );
+    suite.run();
+}
+
+#[test]
+fn upstage() {
+    let suite = chat(
+        "upstage",
+        include_str!("../../vectors/upstage.jsonl"),
+        42,
+        &[("upstage/unknown_param", UNKNOWN_PARAMETERS_ARE_SENT)],
+    );
+    suite.run();
+}
+
+#[test]
+fn groq() {
+    let suite = chat(
+        "groq",
+        include_str!("../../vectors/groq.jsonl"),
+        59,
+        &[
+            ("groq/unknown_param", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("groq/json_schema_strict", NO_PYTHON_SIDE_CHECKS),
+            ("groq/resp/stream_tool_call", ANSWERS_KEEP_MORE),
+        ],
+    );
+    let structured_output = StructuredOutput {
+        keeps_title: true,
+        forbids_parallel_calls: false,
+        ..OPENAI_STYLE
+    };
+    Suite {
+        structured_output,
+        ..suite
+    }
+    .run();
+}
+
+#[test]
+fn fireworks() {
+    let suite = chat(
+        "fireworks",
+        include_str!("../../vectors/fireworks.jsonl"),
+        56,
+        &[
+            ("fireworks/unknown_param", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("fireworks/tool_bad_json_args", NO_PYTHON_SIDE_CHECKS),
+            ("fireworks/structured_json_schema", NOTHING_IS_LOST),
+        ],
+    );
+    let structured_output = StructuredOutput {
+        forbids_parallel_calls: false,
+        ..OPENAI_STYLE
+    };
+    Suite {
+        structured_output,
+        ..suite
+    }
+    .run();
+}
+
+#[test]
+fn nvidia() {
+    let suite = chat(
+        "nvidia",
+        include_str!("../../vectors/nvidia.jsonl"),
+        34,
+        &[
+            ("nvidia/tool_result", NOTHING_IS_LOST),
+            ("nvidia/tool_result_no_tools_bound", NOTHING_IS_LOST),
+            ("nvidia/tool_args_types", NOTHING_IS_LOST),
+            ("nvidia/tool_result_named", NOTHING_IS_LOST),
+            ("nvidia/tool_result_image", NOTHING_IS_LOST),
+            ("nvidia/tool_bad_json_args", NO_PYTHON_SIDE_CHECKS),
+            ("nvidia/timeout_retries", OWN_FIELDS),
+            ("nvidia/timeout_int", OWN_FIELDS),
+            ("nvidia/no_api_key", OWN_FIELDS),
+            ("nvidia/vlm_image", NOT_YET),
+            ("nvidia/parallel_tool_results", NOTHING_IS_LOST),
+            ("nvidia/tools_long_conversation", NOTHING_IS_LOST),
+            ("nvidia/structured_default", NOTHING_IS_LOST),
+            ("nvidia/structured_function_calling", NOTHING_IS_LOST),
+            ("nvidia/structured_json_schema", NOTHING_IS_LOST),
+        ],
+    );
+    suite.run();
+}
+
+#[test]
+fn openrouter() {
+    let suite = chat(
+        "openrouter",
+        include_str!("../../vectors/openrouter.jsonl"),
+        67,
+        &[
+            ("openrouter/timeout_retries", OWN_FIELDS),
+            ("openrouter/extra_body", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("openrouter/n2", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("openrouter/opt_route", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("openrouter/opt_transforms", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("openrouter/structured_json_mode", NOTHING_IS_LOST),
+        ],
+    );
+    let structured_output = StructuredOutput {
+        default_method: "function_calling",
+        keeps_title: true,
+        forbids_parallel_calls: false,
+        ..OPENAI_STYLE
+    };
+    Suite {
+        structured_output,
+        ..suite
+    }
+    .run();
+}
+
+#[test]
+fn perplexity() {
+    let suite = chat(
+        "perplexity",
+        include_str!("../../vectors/perplexity.jsonl"),
+        47,
+        &[
+            ("perplexity/unknown_param", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("perplexity/model_kwargs", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("perplexity/preset", UNKNOWN_PARAMETERS_ARE_SENT),
+            ("perplexity/tools_named", NO_PYTHON_SIDE_CHECKS),
+            ("perplexity/tools_shapes", NO_PYTHON_SIDE_CHECKS),
+            ("perplexity/tool_error_result", NO_PYTHON_SIDE_CHECKS),
+            ("perplexity/tool_result_named", NO_PYTHON_SIDE_CHECKS),
+            ("perplexity/file_pdf", NO_PYTHON_SIDE_CHECKS),
+            ("perplexity/structured_default", NOTHING_IS_LOST),
+            ("perplexity/structured_json_schema", NOTHING_IS_LOST),
+            ("perplexity/structured_json_mode", NOTHING_IS_LOST),
+            (
+                "perplexity/resp/parallel_tool_calls_with_text",
+                ANSWERS_KEEP_MORE,
+            ),
+            ("perplexity/resp/bad_json_args", ANSWERS_KEEP_MORE),
+        ],
+    );
+    let structured_output = StructuredOutput {
+        keeps_title: true,
+        ..OPENAI_STYLE
+    };
+    Suite {
+        structured_output,
+        ..suite
+    }
+    .run();
+}
