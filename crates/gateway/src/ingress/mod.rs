@@ -19,13 +19,21 @@ use crate::serve::serve;
 
 /// Every route of the data plane, and its OpenAPI operations.
 pub fn router(gateway: Arc<Gateway>) -> (axum::Router, utoipa::openapi::OpenApi) {
+    routes().with_state(gateway).split_for_parts()
+}
+
+/// The OpenAPI operations alone, for who has no gateway.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::new()
         .routes(routes!(chat_completions))
         .routes(routes!(messages))
         .routes(routes!(models::list))
         .routes(routes!(models::get))
-        .with_state(gateway)
-        .split_for_parts()
 }
 
 /// Call a model in OpenAI's chat-completions format

@@ -1,0 +1,186 @@
+//! `quartermaster doctor`: what may be wrong, and what to do about it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use domain::clock::Clock;
+use jiff::Timestamp;
+use providers::catalog;
+
+use super::{SettingsArguments, output};
+use crate::clock::SystemClock;
+use crate::settings::Settings;
+use crate::{database, platform_credentials, system_defaults, vault_setup};
+
+/// Check settings, database, vault, clock and the way out
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit code 0 means that all is well; 1 that something is not, with advice beside it.
+
+Examples:
+  quartermaster doctor
+  quartermaster doctor --config /etc/quartermaster/config.toml --offline")]
+pub(super) struct Doctor {
+    /// Make no connection to a provider
+    #[arg(long)]
+    offline: bool,
+    #[command(flatten)]
+    settings: SettingsArguments,
+}
+
+/// What one check found.
+enum Finding {
+    Good(String),
+    /// Something is wrong; and what to do.
+    Bad(String, &'static str),
+}
+
+use Finding::{Bad, Good};
+
+impl Doctor {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let mut report = Report::default();
+        let settings = match self.settings.load() {
+            Ok(settings) => settings,
+            Err(error) => {
+                report.add(
+                    "settings",
+                    &Bad(error.to_string(), "config.default.toml lists every key"),
+                )?;
+                return report.end();
+            }
+        };
+        report.add("settings", &check_settings(&settings))?;
+        report.add("address", &check_address(settings.server.listen).await)?;
+        report.add("clock", &check_clock())?;
+        match database::open_existing(&settings).await {
+            Err(error) => {
+                let advice = "is it running, and is database.url right?";
+                report.add("database", &Bad(format!("{error:#}"), advice))?;
+            }
+            Ok(None) => report.add(
+                "database",
+                &Good("none yet; `quartermaster serve` makes it".to_owned()),
+            )?,
+            Ok(Some(database)) => {
+                report.add("database", &check_database(&database).await)?;
+                report.add("vault", &check_vault(&settings, &database).await)?;
+            }
+        }
+        if !self.offline {
+            report.add("egress", &check_egress(&settings).await)?;
+        }
+        report.end()
+    }
+}
+
+#[derive(Default)]
+struct Report {
+    bad: usize,
+}
+
+impl Report {
+    fn add(&mut self, name: &str, finding: &Finding) -> std::io::Result<()> {
+        match finding {
+            Good(what) => output::result(&format!("ok    {name:<9} {what}")),
+            Bad(what, advice) => {
+                self.bad += 1;
+                output::result(&format!("FAIL  {name:<9} {what}\n      {:<9} {advice}", ""))
+            }
+        }
+    }
+
+    fn end(self) -> anyhow::Result<()> {
+        match self.bad {
+            0 => Ok(()),
+            1 => anyhow::bail!("one check failed"),
+            many => anyhow::bail!("{many} checks failed"),
+        }
+    }
+}
+
+fn check_settings(settings: &Settings) -> Finding {
+    let defaults = match system_defaults::wanted(settings) {
+        Ok(defaults) => defaults.len(),
+        Err(error) => return Bad(error.to_string(), "see [[system_model_configurations]]"),
+    };
+    match platform_credentials::load(settings) {
+        Ok(credentials) => Good(format!(
+            "{defaults} system model configurations, {} platform credentials",
+            credentials.len()
+        )),
+        Err(error) => Bad(error.to_string(), "see [platform_credentials]"),
+    }
+}
+
+async fn check_address(address: SocketAddr) -> Finding {
+    match tokio::net::TcpListener::bind(address).await {
+        Ok(_) => Good(format!("{address} is free")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Good(format!("{address} is taken: a server is running"))
+        }
+        Err(error) => Bad(
+            format!("{address}: {error}"),
+            "choose another server.listen",
+        ),
+    }
+}
+
+/// A clock that is years off breaks TLS and retention; nothing smaller shows without a network.
+fn check_clock() -> Finding {
+    let now = SystemClock.now();
+    let built_after: Timestamp = Timestamp::constant(1_767_225_600, 0);
+    if now < built_after {
+        let advice = "set the clock (timedatectl set-ntp true)";
+        return Bad(format!("{now} is before this program was made"), advice);
+    }
+    Good(now.to_string())
+}
+
+async fn check_database(database: &store::Database) -> Finding {
+    match database.ping().await {
+        Ok(()) => Good("answers, and its schema is current".to_owned()),
+        Err(error) => Bad(
+            error.to_string(),
+            "is it running, and is database.url right?",
+        ),
+    }
+}
+
+async fn check_vault(settings: &Settings, database: &store::Database) -> Finding {
+    match vault_setup::check(settings, database).await {
+        Ok(what) => Good(what),
+        Err(error) => Bad(
+            error.to_string(),
+            "put the root key file back from your copy, readable by the server only",
+        ),
+    }
+}
+
+/// Whether the first provider that is called over the internet can be reached.
+async fn check_egress(settings: &Settings) -> Finding {
+    let used = settings
+        .system_model_configurations
+        .iter()
+        .map(|entry| entry.provider.as_str());
+    let url = used
+        .chain(["openai"])
+        .filter_map(catalog::provider)
+        .map(|provider| provider.base_url.as_str())
+        .find(|url| url.starts_with("https://"));
+    let Some(host) = url.and_then(|url| url.strip_prefix("https://")?.split('/').next()) else {
+        return Good("no provider on the internet is configured".to_owned());
+    };
+    let place = format!("{host}:443");
+    let place = settings.egress.connect_to.get(&place).unwrap_or(&place);
+    let connecting = tokio::net::TcpStream::connect(place.as_str());
+    match tokio::time::timeout(Duration::from_secs(5), connecting).await {
+        Ok(Ok(_)) => Good(format!("{place} can be reached")),
+        Ok(Err(error)) => Bad(
+            format!("{place}: {error}"),
+            "check name resolution and firewall",
+        ),
+        Err(_) => Bad(format!("{place} does not answer"), "check the firewall"),
+    }
+}

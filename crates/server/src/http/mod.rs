@@ -1,0 +1,7 @@
+//! Sockets towards clients: accepting, limits, and an orderly end.
+
+pub mod listener;
+pub mod panic;
+mod socket;
+
+pub use listener::{ConnectionLimits, Listener};

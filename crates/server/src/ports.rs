@@ -1,0 +1,80 @@
+//! What one crate needs and another has: small adapters between them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use control::state::{Check, LiveCheck};
+use domain::id::OrganizationId;
+use domain::model_configuration::ModelConfiguration;
+use gateway::Gateway;
+use gateway::meter::{AttemptRecord, UsageSink};
+use gateway::upstream::in_process::{InProcessOrigins, InProcessService};
+use http::Request;
+use providers::catalog;
+use providers::target::Target;
+use testkit::simulator::Simulator;
+use tower::service_fn;
+
+/// The control plane's live check, made by the gateway.
+pub struct GatewayCheck(pub Arc<Gateway>);
+
+#[async_trait]
+impl LiveCheck for GatewayCheck {
+    async fn check(
+        &self,
+        organization_id: OrganizationId,
+        configuration: &ModelConfiguration,
+    ) -> Vec<Check> {
+        let outcome = self.0.check(organization_id, configuration).await;
+        let settings = &configuration.settings;
+        let place = Target::new(settings)
+            .map(|target| format!(" at {}", target.origin.as_str()))
+            .unwrap_or_default();
+        vec![Check {
+            check: "call".to_owned(),
+            label: format!("One minimal call to {}{place}", settings.model),
+            ok: outcome.is_ok,
+            error: outcome.error,
+            is_auth_error: outcome.is_auth_error,
+            latency_ms: u64::try_from(outcome.latency.as_millis()).unwrap_or(u64::MAX),
+        }]
+    }
+}
+
+/// Takes attempt records where nothing keeps them yet: into the log, for who listens.
+pub struct LoggedUsage;
+
+impl UsageSink for LoggedUsage {
+    fn record(&self, record: AttemptRecord) {
+        tracing::debug!(
+            request.id = record.request_id,
+            model_configuration.id = %record.model_configuration_id,
+            attempt.number = record.attempt,
+            attempt.outcome = record.outcome.as_str(),
+            gen_ai.provider.name = record.provider,
+            gen_ai.usage.input_tokens = record.usage.map(|usage| usage.input_tokens()),
+            gen_ai.usage.output_tokens = record.usage.map(|usage| usage.output_tokens),
+            duration_ms = u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX),
+            "attempt"
+        );
+    }
+}
+
+/// The built-in stand-in, which answers for the origin of the provider `simulated`.
+#[must_use]
+pub fn simulated_origin() -> InProcessOrigins {
+    let origins = InProcessOrigins::default();
+    let origin = catalog::provider("simulated")
+        .and_then(|provider| provider.base_url.parse::<url::Url>().ok())
+        .map(|url| url.origin().ascii_serialization());
+    let simulator = Simulator::remembering(0);
+    let service = service_fn(move |request: Request<Body>| {
+        let simulator = simulator.clone();
+        async move { simulator.call(request).await.map_err(Into::into) }
+    });
+    match origin {
+        Some(origin) => origins.with(origin, InProcessService::new(service)),
+        None => origins,
+    }
+}

@@ -1,0 +1,16 @@
+//! Settings: flags over environment over file over defaults.
+//!
+//! The defaults are `config.default.toml`, which is also the manual; a test keeps
+//! it and [`Settings`] in step.
+
+mod load;
+mod section;
+
+pub use load::{BOOTSTRAP_API_KEY, SettingsError, SettingsSource, load};
+pub use section::{
+    DatabaseSettings, EgressSettings, LimitSettings, LogFormat, LogSettings, ServerSettings,
+    Settings, SystemModelConfiguration, VaultSettings, seconds,
+};
+
+/// The annotated defaults.
+pub const DEFAULTS: &str = include_str!("../../../../config.default.toml");

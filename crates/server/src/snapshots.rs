@@ -1,0 +1,140 @@
+//! Keeps the gateway's snapshot in step with the database.
+//!
+//! The change feed says what changed, here or on another node; only that is read
+//! again. Sealed secrets are kept in memory too, so that calls go on while the
+//! database is away.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use domain::id::OrganizationId;
+use gateway::snapshot::{OrganizationRows, Snapshot};
+use store::changes::{self, Change, ChangeFeed, News};
+use store::{Database, StoreError, api_keys, model_configurations, sealed};
+use tokio::sync::watch;
+
+use crate::secrets::SealedRows;
+
+/// Between two tries to read what changed.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The snapshot and what keeps it fresh.
+pub struct Snapshots {
+    database: Database,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    sealed: Arc<SealedRows>,
+    /// The revision that snapshot and sealed rows are at.
+    revision: watch::Sender<i64>,
+}
+
+impl Snapshots {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn load(
+        database: Database,
+        platform_providers: BTreeSet<String>,
+        sealed: Arc<SealedRows>,
+    ) -> Result<Self, StoreError> {
+        let empty = Snapshot::empty(platform_providers);
+        let snapshots = Self {
+            database,
+            snapshot: Arc::new(ArcSwap::from_pointee(empty)),
+            sealed,
+            revision: watch::channel(0).0,
+        };
+        // The revision is read first: what is committed meanwhile is read twice, never missed.
+        let revision = changes::current_revision(&snapshots.database).await?;
+        snapshots.read_everything(revision).await?;
+        Ok(snapshots)
+    }
+
+    /// What the gateway reads.
+    #[must_use]
+    pub const fn current(&self) -> &Arc<ArcSwap<Snapshot>> {
+        &self.snapshot
+    }
+
+    /// Follows the change feed for ever. It survives any outage of the database.
+    pub async fn follow(&self) {
+        let mut feed = ChangeFeed::after(&self.database, *self.revision.borrow());
+        loop {
+            let news = feed.next().await;
+            while let Err(error) = self.take_in(&news).await {
+                tracing::debug!(%error, "what changed cannot be read yet");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// Waits until everything that is committed now is in the snapshot, at most `limit`.
+    /// Whoever has written something calls this before answering, so that a client can
+    /// use at once what it was told exists.
+    pub async fn catch_up(&self, limit: Duration) {
+        let caught_up = async {
+            let committed = changes::current_revision(&self.database).await?;
+            let mut revision = self.revision.subscribe();
+            let _ = revision.wait_for(|revision| *revision >= committed).await;
+            Ok::<_, StoreError>(())
+        };
+        match tokio::time::timeout(limit, caught_up).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "cannot catch up"),
+            Err(_) => tracing::debug!("catching up takes too long"),
+        }
+    }
+
+    async fn take_in(&self, news: &News) -> Result<(), StoreError> {
+        match news {
+            News::Everything { revision } => self.read_everything(*revision).await,
+            News::Changes { revision, changes } => {
+                for change in changes {
+                    match change {
+                        Change::Organization(id) => self.read_organization(*revision, *id).await?,
+                        Change::SystemDefaults => self.read_system_defaults(*revision).await?,
+                    }
+                }
+                self.revision.send_replace(*revision);
+                Ok(())
+            }
+        }
+    }
+
+    async fn read_everything(&self, revision: i64) -> Result<(), StoreError> {
+        let secrets = sealed::all_secrets(&self.database).await?;
+        let keys = sealed::all_organization_keys(&self.database).await?;
+        let api_keys = api_keys::list_active(&self.database).await?;
+        let rows = model_configurations::list_everything(&self.database).await?;
+        self.sealed.replace_all(secrets, keys);
+        let platform_providers = self.snapshot.load().platform_providers().clone();
+        let snapshot = Snapshot::build(revision, platform_providers, api_keys, rows);
+        self.snapshot.store(Arc::new(snapshot));
+        self.revision.send_replace(revision);
+        Ok(())
+    }
+
+    /// Secrets come before the rows that point to them, so that no call finds a
+    /// configuration whose secret is not there yet.
+    async fn read_organization(&self, revision: i64, id: OrganizationId) -> Result<(), StoreError> {
+        let secrets = sealed::secrets_of(&self.database, Some(id)).await?;
+        let key = sealed::organization_key(&self.database, Some(id)).await?;
+        let rows = OrganizationRows {
+            api_keys: api_keys::list_active_of(&self.database, id).await?,
+            configurations: model_configurations::list_owned(&self.database, Some(id)).await?,
+        };
+        self.sealed.replace(Some(id), secrets, key);
+        let next = self.snapshot.load().with_organization(revision, id, rows);
+        self.snapshot.store(Arc::new(next));
+        Ok(())
+    }
+
+    async fn read_system_defaults(&self, revision: i64) -> Result<(), StoreError> {
+        let rows = model_configurations::list_owned(&self.database, None).await?;
+        let next = self.snapshot.load().with_system_defaults(revision, rows);
+        self.snapshot.store(Arc::new(next));
+        Ok(())
+    }
+}
