@@ -2,10 +2,17 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use providers::catalog::Protocol;
 use providers::chat::WireFormat;
+use providers::chat::event::ChatEvent;
 use providers::chat::usage::Usage;
 use providers::error::ErrorKind;
 use providers::pass_through::{Envelope, Observation, StreamObserver, usage};
+use providers::protocol::Decoder;
+use providers::target::Target;
+
+use crate::vectors::record::Record;
+use crate::vectors::responses::stream_bytes;
 
 const OPENAI_EVENTS: &[&str] = &[
     ": keep alive\n\n",
@@ -155,4 +162,68 @@ fn an_answer_that_is_no_answer_is_a_failure() {
         reported.map_err(|error| error.message),
         Err("no".to_owned())
     );
+}
+
+/// Both ways of reading a stream, event by event: what the observer sees must be what
+/// the decoder says.
+fn check_against_decoder(id: &str, target: &Target, dialect: WireFormat, stream: &str) {
+    let body = Bytes::from_static(b"{\"stream\":true}");
+    let mut observer = StreamObserver::new(&Envelope::scan(dialect, body).unwrap());
+    let mut decoder = Decoder::new(target, jiff::Timestamp::UNIX_EPOCH);
+    let (mut forward, mut events) = (Vec::new(), Vec::new());
+    for event in stream.split_inclusive("\n\n") {
+        let seen = observer.push(&Bytes::from(event.to_owned()), &mut forward);
+        let seen = seen.unwrap();
+        decoder.push(event.as_bytes(), &mut events).unwrap();
+        let error = events.iter().find_map(|event| match event {
+            ChatEvent::Error(error) => Some(error),
+            _ => None,
+        });
+        assert_eq!(seen.error.as_ref(), error, "{id}: {event}");
+        if error.is_some() {
+            return;
+        }
+        let usage = events.iter().rev().find_map(|event| match event {
+            ChatEvent::Usage(usage) => Some(*usage),
+            _ => None,
+        });
+        assert_eq!(observer.usage(), usage, "{id}: {event}");
+        let has_content = events.iter().any(ChatEvent::is_content);
+        assert_eq!(seen.has_content, has_content, "{id}: {event}");
+        let is_complete = events.iter().any(|event| *event == ChatEvent::End);
+        assert_eq!(seen.is_complete, is_complete, "{id}: {event}");
+    }
+    let finished = observer.finish(&mut forward).map(|seen| seen.has_content);
+    let decoded = decoder.finish(&mut events).map(|()| true);
+    assert_eq!(finished.ok(), decoded.ok(), "{id}");
+}
+
+#[test]
+fn the_observer_sees_what_the_decoder_says() {
+    let files = [
+        include_str!("../vectors/anthropic.jsonl"),
+        include_str!("../vectors/deepseek.jsonl"),
+        include_str!("../vectors/fireworks.jsonl"),
+        include_str!("../vectors/groq.jsonl"),
+        include_str!("../vectors/openai.jsonl"),
+        include_str!("../vectors/openrouter.jsonl"),
+        include_str!("../vectors/perplexity.jsonl"),
+        include_str!("../vectors/together.jsonl"),
+        include_str!("../vectors/xai.jsonl"),
+    ];
+    let mut checked = 0;
+    for record in files.into_iter().flat_map(Record::all) {
+        if record.provider_stream.is_none() || record.goes_through_responses() {
+            continue;
+        }
+        let target = Target::new(&record.settings()).unwrap();
+        let dialect = match target.protocol {
+            Protocol::OpenaiChat => WireFormat::OpenAiChat,
+            Protocol::AnthropicMessages => WireFormat::AnthropicMessages,
+        };
+        let stream = stream_bytes(&record);
+        check_against_decoder(&record.id, &target, dialect, &stream);
+        checked += 1;
+    }
+    assert!(checked >= 20, "only {checked} streams");
 }
