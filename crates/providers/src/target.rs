@@ -213,7 +213,8 @@ impl Target {
                     || quirks.any(|quirk| quirk.concerns_messages())
                     || openai_chat::encode::rewrites(messages)
             }
-            Protocol::AnthropicMessages => false,
+            // Another provider's thinking, which this one would refuse.
+            Protocol::AnthropicMessages => messages.has_empty_signature(),
         }
     }
 
@@ -250,9 +251,7 @@ impl Target {
     pub fn address<'a>(&'a self, present: Present<'_, 'a>) -> (Uri, HeaderMap) {
         match self.protocol {
             Protocol::OpenaiChat => (self.uri.clone(), self.headers.clone()),
-            Protocol::AnthropicMessages => {
-                anthropic_messages::configuration::address(self, present)
-            }
+            Protocol::AnthropicMessages => anthropic_messages::betas::address(self, present),
         }
     }
 }

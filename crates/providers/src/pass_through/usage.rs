@@ -7,7 +7,7 @@ use crate::chat::WireFormat;
 use crate::chat::usage::Usage;
 use crate::error::{ErrorKind, ProviderError};
 use crate::protocol::anthropic_messages::error::from_value;
-use crate::protocol::anthropic_messages::types::UsageCounts;
+use crate::protocol::anthropic_messages::usage::UsageCounts;
 use crate::protocol::openai_chat::error::decode_embedded;
 use crate::protocol::openai_chat::response::usage_from;
 

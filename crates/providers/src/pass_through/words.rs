@@ -13,6 +13,7 @@ pub struct MessageWords {
     watched: &'static [&'static str],
     has_watched: bool,
     has_empty_content: bool,
+    has_empty_signature: bool,
 }
 
 impl MessageWords {
@@ -21,6 +22,7 @@ impl MessageWords {
             watched: watched(dialect),
             has_watched: false,
             has_empty_content: false,
+            has_empty_signature: false,
         }
     }
 
@@ -34,6 +36,12 @@ impl MessageWords {
     /// empty or holds an empty text.
     pub(crate) const fn has_empty_content(&self) -> bool {
         self.has_empty_content
+    }
+
+    /// Whether a text that is empty follows the name or text `signature`: the mark of
+    /// thinking that its provider has not signed.
+    pub(crate) const fn has_empty_signature(&self) -> bool {
+        self.has_empty_signature
     }
 
     /// Steps over `messages`.
@@ -62,9 +70,13 @@ impl MessageWords {
             self.note(body, &name);
             let is_list = cursor.peek() == Some(b'[');
             let (mut texts, mut empty_texts) = (0_usize, 0_usize);
+            let mut follows_signature = false;
             cursor.skip_value_seeing(&mut |text| {
+                let is_empty = text.inside.is_empty();
                 texts += 1;
-                empty_texts += usize::from(text.inside.is_empty());
+                empty_texts += usize::from(is_empty);
+                self.has_empty_signature |= is_empty && follows_signature;
+                follows_signature = body.get(text.inside.clone()) == Some(b"signature");
                 self.note(body, text);
             })?;
             match &*unescaped(body, &name) {
@@ -123,6 +135,18 @@ mod tests {
         let anthropic = |messages| words(WireFormat::AnthropicMessages, messages).has_any();
         assert!(anthropic(r#"[{"content":[{"type":"tool_addition"}]}]"#));
         assert!(!anthropic(r#"[{"content":[{"type":"tool_use"}]}]"#));
+    }
+
+    #[test]
+    fn empty_signatures_are_found() {
+        let is_unsigned =
+            |messages| words(WireFormat::AnthropicMessages, messages).has_empty_signature();
+        assert!(is_unsigned(
+            r#"[{"content":[{"type":"thinking","thinking":"x","signature":""}]}]"#
+        ));
+        assert!(!is_unsigned(
+            r#"[{"content":[{"type":"thinking","thinking":"","signature":"x"}]}]"#
+        ));
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Decoder {
 /// that speaks Anthropic's messages; any other has no use for them.
 pub fn add_betas(target: &Target, request: &mut HttpRequest, asked: &str) {
     if target.protocol == Protocol::AnthropicMessages {
-        anthropic_messages::configuration::add_betas(request, asked);
+        anthropic_messages::betas::add_betas(request, asked);
     }
 }
 

@@ -167,6 +167,35 @@ fn a_spliced_request_is_the_encoded_one() {
 }
 
 #[test]
+fn thinking_of_another_provider_is_left_out() {
+    use providers::pass_through::{Envelope, splice};
+    let with = |signature: &str| {
+        json!({"messages": [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": [
+                {"type": "thinking", "thinking": "hm", "signature": signature},
+                {"type": "text", "text": "b"},
+            ]},
+            {"role": "user", "content": "c"},
+        ]})
+    };
+    let is_spliced = |request: &Value| {
+        let bytes = bytes::Bytes::from(request.to_string());
+        let envelope = Envelope::scan(WireFormat::AnthropicMessages, bytes).unwrap();
+        splice(&envelope, &anthropic()).is_some()
+    };
+    assert!(is_spliced(&with("c2ln")));
+    assert!(!is_spliced(&with("")));
+    let encoded = encode(WireFormat::AnthropicMessages, &with(""), &anthropic()).unwrap();
+    assert_eq!(losses(&encoded), ["messages.reasoning"]);
+    let sent = body(&encoded.request);
+    assert_eq!(
+        sent["messages"][1]["content"],
+        json!([{"type": "text", "text": "b"}])
+    );
+}
+
+#[test]
 fn requests_that_are_not_the_format_are_refused_at_the_place() {
     let cases = [
         (json!([]), None),

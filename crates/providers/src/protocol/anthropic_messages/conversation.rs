@@ -147,6 +147,19 @@ fn system_said(content: &Content, losses: &mut Losses) -> Said {
 /// Types of blocks that change the tools in the middle of a conversation.
 pub(crate) const TOOL_CHANGES: &[&str] = &["tool_addition", "tool_removal"];
 
+/// Whether a conversation on its way to the wire changes the tools.
+pub(super) fn changes_tools(body: &Map<String, Value>) -> bool {
+    let messages = body.get("messages").and_then(Value::as_array);
+    let mut systems = messages
+        .into_iter()
+        .flatten()
+        .filter(|message| message["role"] == "system");
+    systems.any(|message| {
+        let blocks = message["content"].as_array();
+        blocks.is_some_and(|blocks| blocks.iter().any(is_tool_change))
+    })
+}
+
 /// Whether a block changes the tools in the middle of a conversation.
 pub(super) fn is_tool_change(block: &Value) -> bool {
     let kind = block.get("type").and_then(Value::as_str);

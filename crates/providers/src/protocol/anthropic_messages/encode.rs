@@ -42,7 +42,14 @@ pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, Invali
     let mut losses = Losses::default();
     let mut body = body(call, target, &mut losses)?;
     let is_forced = is_forced_choice(&body);
-    let present = |name: &str| body.get(name).map(|value| Cow::Owned(value.to_string()));
+    let changes_tools = conversation::changes_tools(&body);
+    let present = |name: &str| {
+        // Only changes of the tools are looked for in the messages, which can be long.
+        let value = body
+            .get(name)
+            .filter(|_| name != "messages" || changes_tools);
+        value.map(|value| Cow::Owned(value.to_string()))
+    };
     let (uri, headers) = target.address(&present);
     let patches = target.top_level(&present)?;
     apply(&mut body, patches)?;

@@ -4,6 +4,7 @@
 //! official `anthropic` SDKs read. What differs between models is in the catalog row
 //! ([`rules::AnthropicMessagesRules`]).
 
+pub(crate) mod betas;
 mod blocks;
 pub(crate) mod configuration;
 pub(crate) mod conversation;
@@ -15,6 +16,8 @@ pub(crate) mod response;
 pub(crate) mod rules;
 mod schema;
 pub(crate) mod stream;
+mod stream_blocks;
 pub(crate) mod stream_renderer;
 mod tools;
-pub(crate) mod types;
+mod types;
+pub(crate) mod usage;

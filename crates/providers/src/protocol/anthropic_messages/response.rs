@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::error;
-use super::types::{self, UsageCounts};
+use super::{types, usage};
 use crate::chat::Extra;
 use crate::chat::part::{Part, PartContent};
 use crate::chat::reply::{ChatReply, Choice, FinishReason};
@@ -16,15 +16,6 @@ pub(super) const ANSWER_EXTRAS: [&str; 4] = [
     "context_management",
     "diagnostics",
     "stop_details",
-];
-
-/// Counts and notes inside `usage` that the canonical counts do not name.
-const USAGE_EXTRAS: [&str; 5] = [
-    "server_tool_use",
-    "service_tier",
-    "inference_geo",
-    "iterations",
-    "speed",
 ];
 
 /// Reads a whole answer.
@@ -71,10 +62,10 @@ fn reply_from(mut answer: Map<String, Value>, blocks: Vec<Value>) -> ChatReply {
     answer.retain(|_, value| !value.is_null());
     reply.extra = answer;
     if let Some(usage) = usage {
-        let mut counts = UsageCounts::default();
+        let mut counts = usage::UsageCounts::default();
         counts.update(&usage);
         reply.usage = Some(counts.usage());
-        let further = usage_extras(&usage);
+        let further = usage::extras(&usage);
         if !further.is_empty() {
             reply
                 .extra
@@ -82,15 +73,6 @@ fn reply_from(mut answer: Map<String, Value>, blocks: Vec<Value>) -> ChatReply {
         }
     }
     reply
-}
-
-/// What a `usage` member says beside the canonical counts.
-pub(super) fn usage_extras(usage: &Value) -> Map<String, Value> {
-    USAGE_EXTRAS
-        .iter()
-        .filter_map(|key| Some(((*key).to_owned(), usage.get(key)?.clone())))
-        .filter(|(_, value)| !value.is_null())
-        .collect()
 }
 
 /// Why the model stopped, in canonical words.
@@ -163,9 +145,9 @@ pub(crate) fn render(reply: &ChatReply, model: &str) -> Bytes {
         let own = choice.and_then(|choice| choice.extra.get(key));
         own.or_else(|| reply.extra.get(key))
     };
-    let mut usage = types::usage_value(&reply.usage.unwrap_or_default());
+    let mut usage = usage::value(&reply.usage.unwrap_or_default());
     if let (Some(further), Some(usage)) = (extra("usage"), usage.as_object_mut()) {
-        usage.extend(usage_extras(further));
+        usage.extend(usage::extras(further));
     }
     let mut answer = json!({
         "id": reply.id.as_deref().unwrap_or("msg"),

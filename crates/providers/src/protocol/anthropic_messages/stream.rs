@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::error;
 use super::response;
-use super::types::{self, UsageCounts};
+use super::{types, usage};
 use crate::chat::Extra;
 use crate::chat::event::{ChatEvent, Delta};
 use crate::chat::part::PartContent;
@@ -32,7 +32,7 @@ pub(crate) struct StreamDecoder {
 #[derive(Default)]
 struct State {
     blocks: BTreeMap<u32, Block>,
-    usage: UsageCounts,
+    usage: usage::UsageCounts,
     has_started: bool,
     is_over: bool,
 }
@@ -146,7 +146,7 @@ impl State {
                 extra.insert(key.to_owned(), value);
             }
         }
-        let further = usage.as_ref().map(response::usage_extras);
+        let further = usage.as_ref().map(usage::extras);
         if let Some(further) = further.filter(|further| !further.is_empty()) {
             extra.insert("usage".to_owned(), Value::Object(further));
         }
@@ -264,7 +264,7 @@ impl State {
                 extra.insert(key.to_owned(), value);
             }
         }
-        let further = usage.as_ref().map(response::usage_extras);
+        let further = usage.as_ref().map(usage::extras);
         if let Some(further) = further.filter(|further| !further.is_empty()) {
             extra.insert("usage".to_owned(), Value::Object(further));
         }

@@ -7,10 +7,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::response;
-use super::types;
+use super::stream_blocks::{self, Kind};
+use super::{response, usage};
 use crate::chat::event::{ChatEvent, Delta};
-use crate::chat::part::{Part, PartContent, Reasoning, ToolCallKind};
+use crate::chat::part::{Part, PartContent, Reasoning};
 use crate::chat::reply::FinishReason;
 use crate::chat::usage::Usage;
 use crate::framing::sse_writer;
@@ -41,16 +41,6 @@ struct Open {
     kind: Kind,
     /// Whether its part has ended; a call of some providers grows even after that.
     has_ended: bool,
-}
-
-/// How a block may be treated when another part interrupts it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Thinking,
-    /// A client's tool call: cannot be split.
-    Call,
-    Other,
 }
 
 /// A part that has begun while another was open that must not be split.
@@ -143,10 +133,7 @@ impl StreamRenderer {
         if self.has_started || self.start.is_some() {
             return;
         }
-        self.usage_extras = extra
-            .get("usage")
-            .map(response::usage_extras)
-            .unwrap_or_default();
+        self.usage_extras = extra.get("usage").map(usage::extras).unwrap_or_default();
         let mut message = Map::new();
         message.insert("id".to_owned(), json!(id.unwrap_or("msg")));
         message.insert("model".to_owned(), json!(model.unwrap_or(&self.model)));
@@ -186,7 +173,7 @@ impl StreamRenderer {
     }
 
     fn usage_value(&self, further: &Map<String, Value>) -> Value {
-        let mut usage = types::usage_value(&self.usage.unwrap_or_default());
+        let mut usage = usage::value(&self.usage.unwrap_or_default());
         if let Some(usage) = usage.as_object_mut() {
             usage.extend(further.clone());
         }
@@ -196,7 +183,7 @@ impl StreamRenderer {
     fn part_start(&mut self, index: u32, part: &Part, out: &mut Vec<u8>) {
         self.write_start(out);
         self.has_refused |= matches!(part.content, PartContent::Refusal { .. });
-        let Some((block, kind, deltas)) = opening(part) else {
+        let Some((block, kind, deltas)) = stream_blocks::opening(part) else {
             return;
         };
         let part = Waiting {
@@ -228,7 +215,7 @@ impl StreamRenderer {
             return self.write_delta(delta, out);
         }
         if let Some(part) = self.waiting.iter_mut().find(|part| part.part == index) {
-            return grow(&mut part.deltas, delta);
+            return stream_blocks::grow(&mut part.deltas, delta);
         }
         // The part was interrupted: it goes on in a block of its own. A call cannot.
         let part = match delta {
@@ -297,16 +284,8 @@ impl StreamRenderer {
     }
 
     fn write_delta(&mut self, delta: &Delta, out: &mut Vec<u8>) {
-        let delta = match delta {
-            Delta::Text(text) => json!({"type": "text_delta", "text": text}),
-            Delta::Arguments(json) => json!({"type": "input_json_delta", "partial_json": json}),
-            Delta::Reasoning(text) => json!({"type": "thinking_delta", "thinking": text}),
-            Delta::Signature(text) => json!({"type": "signature_delta", "signature": text}),
-            Delta::Citation(citation) if is_citation(citation) => {
-                json!({"type": "citations_delta", "citation": citation})
-            }
-            Delta::Native(delta) if delta.get("type").is_some() => delta.clone(),
-            Delta::Citation(_) | Delta::Native(_) => return,
+        let Some(delta) = stream_blocks::delta_value(delta) else {
+            return;
         };
         let index = self.blocks.saturating_sub(1);
         write(
@@ -338,7 +317,7 @@ impl StreamRenderer {
         let further = finish
             .as_ref()
             .and_then(|finish| finish.extra.get("usage"))
-            .map(response::usage_extras)
+            .map(usage::extras)
             .unwrap_or_default();
         let mut event = json!({"type": "message_delta", "usage": self.usage_value(&further)});
         for key in response::ANSWER_EXTRAS {
@@ -360,68 +339,6 @@ impl StreamRenderer {
 
 fn is_growing_call(part: &Waiting) -> bool {
     part.kind == Kind::Call && !part.has_ended
-}
-
-/// How a part is begun: the empty block, and what it already holds as deltas. None where
-/// Anthropic's clients know no such block.
-fn opening(part: &Part) -> Option<(Map<String, Value>, Kind, Vec<Delta>)> {
-    let mut block = response::answer_block(part)?;
-    let mut deltas = Vec::new();
-    let kind = match &part.content {
-        PartContent::Text { text, citations } => {
-            block.insert("text".to_owned(), json!(""));
-            block.shift_remove("citations");
-            deltas.push(Delta::Text(text.clone()));
-            deltas.extend(citations.iter().cloned().map(Delta::Citation));
-            Kind::Text
-        }
-        PartContent::Refusal { text } => {
-            block.insert("text".to_owned(), json!(""));
-            deltas.push(Delta::Text(text.clone()));
-            Kind::Text
-        }
-        PartContent::Reasoning(reasoning) if block.contains_key("thinking") => {
-            block.insert("thinking".to_owned(), json!(""));
-            block.insert("signature".to_owned(), json!(""));
-            deltas.push(Delta::Reasoning(reasoning.text.clone()));
-            deltas.extend(reasoning.signature.clone().map(Delta::Signature));
-            Kind::Thinking
-        }
-        PartContent::ToolCall(call) => {
-            block.insert("input".to_owned(), json!({}));
-            deltas.push(Delta::Arguments(call.arguments.clone()));
-            match call.kind {
-                ToolCallKind::Server => Kind::Other,
-                _ => Kind::Call,
-            }
-        }
-        _ => Kind::Other,
-    };
-    deltas.retain(|delta| !is_empty(delta));
-    Some((block, kind, deltas))
-}
-
-/// Adds a delta to those that wait, joined to the last where that says the same.
-fn grow(deltas: &mut Vec<Delta>, delta: &Delta) {
-    match (deltas.last_mut(), delta) {
-        (Some(Delta::Text(last)), Delta::Text(more))
-        | (Some(Delta::Arguments(last)), Delta::Arguments(more))
-        | (Some(Delta::Reasoning(last)), Delta::Reasoning(more)) => last.push_str(more),
-        _ => deltas.push(delta.clone()),
-    }
-}
-
-fn is_empty(delta: &Delta) -> bool {
-    match delta {
-        Delta::Text(text) | Delta::Arguments(text) | Delta::Reasoning(text) => text.is_empty(),
-        _ => false,
-    }
-}
-
-/// Whether a citation is in Anthropic's shape.
-fn is_citation(citation: &Value) -> bool {
-    let kind = citation.get("type").and_then(Value::as_str);
-    kind.is_some_and(|kind| kind.ends_with("_location"))
 }
 
 fn write(out: &mut Vec<u8>, name: &str, event: &Value) {
