@@ -160,7 +160,7 @@ def test_errors_are_the_types_that_the_sdk_knows(client, server, fault):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_retries_are_invisible(client, fault, protocol):
-    model = fault(protocol, "fault:529:times=1:id=openai-sdk", max_retries=2)
+    model = fault(protocol, f"fault:529:times=1:id=openai-sdk-{protocol}", max_retries=2)
     raw = client.chat.completions.with_raw_response.create(model=model, messages=QUESTION)
     assert raw.parse().choices[0].message.content == EXPECTED
     assert raw.headers["x-quartermaster-attempts"] == "2"

@@ -23,6 +23,8 @@ use utoipa::{IntoParams, IntoResponses, Modify, ToSchema};
                        least 24 hours. Errors are `{\"detail\": …}`; a 422 lists all that is \
                        wrong.",
     ),
+    // Schemas that only responses name are not found by themselves.
+    components(schemas(HttpError, HttpValidationError, ValidationError, LocationItem)),
     modifiers(&ApiKeyScheme),
     tags(
         (name = "Model configurations", description = "Which model does which job."),
