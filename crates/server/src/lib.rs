@@ -6,6 +6,7 @@
 //! * [`snapshots`], [`freshness`]: what the gateway reads follows what the control plane
 //!   writes, here and on other nodes.
 //! * [`secrets`]: opened credentials, for a while, from sealed rows in memory.
+//! * [`hardening`]: what the process gives up, so that its memory stays its own.
 //! * [`http`]: sockets towards clients.
 
 pub mod bootstrap;
@@ -13,6 +14,7 @@ pub mod cli;
 pub mod clock;
 pub mod database;
 pub mod freshness;
+pub mod hardening;
 pub mod http;
 pub mod metrics;
 pub mod platform_credentials;
@@ -24,5 +26,6 @@ pub mod shutdown;
 pub mod snapshots;
 pub mod system_defaults;
 pub mod telemetry;
+pub mod vault_check;
 pub mod vault_setup;
 pub mod wiring;

@@ -9,12 +9,14 @@ mod organization;
 mod output;
 mod serve;
 mod simulate;
+mod vault;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::hardening;
 use crate::settings::{self, Settings, SettingsError, SettingsSource};
 
 /// The exit code for settings or a root key that cannot be used (sysexits.h: `EX_CONFIG`).
@@ -52,6 +54,9 @@ enum Command {
     ApiKey(api_key::ApiKey),
     /// Work with model configurations of a running server
     Model(Box<model::Model>),
+    /// Look at the vault, rotate its root key, back it up, restore it
+    #[command(subcommand)]
+    Vault(vault::Vault),
     /// Run a stand-in for providers: demos, tests, benchmarks, fault drills
     Simulate(simulate::Simulate),
     /// Check settings, database, vault, clock and the way out
@@ -106,6 +111,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
+    hardening::protect_memory()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -115,6 +121,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Organization(command) => command.run().await,
             Command::ApiKey(command) => command.run().await,
             Command::Model(command) => command.run().await,
+            Command::Vault(command) => command.run().await,
             Command::Simulate(command) => command.run().await,
             Command::Doctor(command) => command.run().await,
             Command::Openapi => openapi::run(),
@@ -125,7 +132,7 @@ fn run(command: Command) -> anyhow::Result<()> {
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     let is_configuration = error.chain().any(|cause| {
         cause.is::<SettingsError>()
-            || matches!(cause.downcast_ref(), Some(vault::VaultError::RootKey(_)))
+            || matches!(cause.downcast_ref(), Some(::vault::VaultError::RootKey(_)))
     });
     if is_configuration {
         ExitCode::from(UNUSABLE_CONFIGURATION)

@@ -17,3 +17,6 @@ mod root_key;
 mod settings;
 mod shutdown;
 mod support;
+mod threat_model;
+mod vault;
+mod vault_online;
