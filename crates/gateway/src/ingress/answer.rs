@@ -18,6 +18,7 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-quartermaster-provider")
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-quartermaster-attempts");
 const TRANSLATION_LOSS: HeaderName = HeaderName::from_static("x-quartermaster-translation-loss");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
 /// Where Anthropic's clients look for the request's id.
 const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
@@ -78,6 +79,10 @@ fn say_what_happened(dialect: WireFormat, meter: &CallMeter, headers: &mut Heade
     }
     headers.insert(ATTEMPTS, HeaderValue::from(meter.attempts()));
     insert_text(headers, REQUEST_ID, meter.request_id());
+    if meter.has_idempotency_key() {
+        // Prompts and answers are never stored, so there is nothing to replay.
+        headers.insert(IDEMPOTENCY_STATUS, HeaderValue::from_static("unsupported"));
+    }
     if dialect == WireFormat::AnthropicMessages {
         insert_text(headers, ANTHROPIC_REQUEST_ID, meter.request_id());
     }

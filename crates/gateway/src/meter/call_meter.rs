@@ -28,6 +28,7 @@ pub(crate) struct CallMeter {
     run_id: Option<String>,
     caller: Option<Arc<Caller>>,
     is_stream: bool,
+    has_idempotency_key: bool,
     started: Instant,
     attempts: u32,
     attempt: Option<Attempt>,
@@ -57,6 +58,7 @@ impl CallMeter {
             run_id: client_id(headers.get("x-run-id")),
             caller: None,
             is_stream: false,
+            has_idempotency_key: headers.contains_key("idempotency-key"),
             started: Instant::now(),
             attempts: 0,
             attempt: None,
@@ -69,6 +71,11 @@ impl CallMeter {
 
     pub(crate) fn request_id(&self) -> &str {
         &self.request_id
+    }
+
+    /// Whether the client hopes that a repeated call is not made again.
+    pub(crate) const fn has_idempotency_key(&self) -> bool {
+        self.has_idempotency_key
     }
 
     /// Requests to providers that were begun.

@@ -380,12 +380,12 @@ async fn run_and_request_ids_of_the_client_are_kept() {
     let client = gateway
         .client(1)
         .with_header("x-run-id", "run-1")
-        .with_header("x-request-id", "request-1");
+        .with_header("x-request-id", "request-1")
+        .with_header("idempotency-key", "once");
     let answer = client.post("/v1/chat/completions", &openai("fast")).await;
-    assert_eq!(
-        answer.expect("an answer").header("x-request-id"),
-        "request-1"
-    );
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.header("x-request-id"), "request-1");
+    assert_eq!(answer.header("idempotency-status"), "unsupported");
     let record = &gateway.records.all()[0];
     assert_eq!(record.run_id.as_deref(), Some("run-1"));
     assert_eq!(record.request_id, "request-1");
