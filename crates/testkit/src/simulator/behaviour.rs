@@ -27,7 +27,7 @@ Failures (any number of items, in any order; SECONDS may have a fraction):
   reset[=N]             reset the connection after N pieces (0: before the first byte)
   truncate[=N]          end the answer cleanly after N pieces (2), without its last events
   error-event[=N]       an error event in the stream after N pieces (2)
-  times=N               fail only the first N requests of this very directive
+  times=N               fail only the first N requests with this very directive and path
   id=TEXT               nothing; makes a directive with its own count
 
 Content:

@@ -54,7 +54,7 @@ pub enum Dialect {
 #[derive(Clone)]
 pub struct Simulator {
     ledger: Ledger,
-    /// How often each directive with `times=` has failed already.
+    /// How often each dialect and directive with `times=` has been asked for already.
     failures: Arc<Mutex<HashMap<String, u32>>>,
 }
 
@@ -138,7 +138,7 @@ impl Simulator {
             Err(message) => return Ok(refuse(dialect, &message, recording)),
         };
         recording.model(&question.model);
-        let fault = if self.fails_now(&behaviour) {
+        let fault = if self.fails_now(dialect, &behaviour) {
             behaviour.fault.clone()
         } else {
             Fault::default()
@@ -160,13 +160,14 @@ impl Simulator {
         ))
     }
 
-    /// Counts a request under its directive, and says whether it is among those to fail.
-    fn fails_now(&self, behaviour: &Behaviour) -> bool {
+    /// Counts a request under its dialect and directive, and says whether it is among those to fail.
+    fn fails_now(&self, dialect: Dialect, behaviour: &Behaviour) -> bool {
         let Some(times) = behaviour.fault.times else {
             return true;
         };
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = failures.entry(behaviour.directive.clone()).or_default();
+        let key = format!("{dialect:?} {}", behaviour.directive);
+        let failed = failures.entry(key).or_default();
         *failed += 1;
         *failed <= times
     }
