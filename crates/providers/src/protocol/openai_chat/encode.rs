@@ -279,6 +279,12 @@ fn write_rest(call: &ChatCall, body: &mut Map<String, Value>, losses: &mut Losse
     if let Some(format) = &call.response_format {
         body.insert("response_format".to_owned(), response_format_json(format));
     }
+    if let Some(include) = call.stream_usage {
+        body.insert(
+            "stream_options".to_owned(),
+            json!({"include_usage": include}),
+        );
+    }
     if call.dialect != WireFormat::OpenAiChat {
         if call.reasoning.is_some() {
             losses.add("reasoning");
@@ -287,12 +293,6 @@ fn write_rest(call: &ChatCall, body: &mut Map<String, Value>, losses: &mut Losse
             losses.add(name);
         }
         return;
-    }
-    if let Some(include) = call.stream_usage {
-        body.insert(
-            "stream_options".to_owned(),
-            json!({"include_usage": include}),
-        );
     }
     if let Some(reasoning) = &call.reasoning {
         let inner = reasoning
