@@ -9,7 +9,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use providers::chat::WireFormat;
 use providers::chat::usage::Usage;
+
+use crate::meter::Outcome;
 
 /// The families, cheap to clone.
 #[derive(Clone)]
@@ -47,14 +50,41 @@ struct TokenLabels {
     kind: &'static str,
 }
 
-/// What a finished call was, in the words of the labels.
+/// What a finished call was.
 pub(crate) struct FinishedCall {
-    pub(crate) dialect: &'static str,
-    pub(crate) provider: &'static str,
-    pub(crate) outcome: &'static str,
+    pub(crate) dialect: WireFormat,
+    pub(crate) outcome: Outcome,
     pub(crate) duration: Duration,
     pub(crate) time_to_first_byte: Option<Duration>,
 }
+
+/// The series of one provider that every good call touches, looked up once.
+pub(crate) struct ProviderMetrics {
+    provider: &'static str,
+    dialects: [DialectMetrics; DIALECTS.len()],
+    succeeded_attempts: Counter,
+    tokens: [Counter; TOKEN_KINDS.len()],
+}
+
+struct DialectMetrics {
+    succeeded: Counter,
+    duration: Histogram,
+    time_to_first_byte: Histogram,
+}
+
+const DIALECTS: [WireFormat; 2] = [WireFormat::OpenAiChat, WireFormat::AnthropicMessages];
+
+const TOKEN_KINDS: [&str; 6] = [
+    "input_uncached",
+    "input_cache_read",
+    "input_cache_write_5m",
+    "input_cache_write_1h",
+    "output",
+    "output_reasoning",
+];
+
+/// What calls are counted under that never got as far as a provider.
+const NO_PROVIDER: &str = "none";
 
 /// From a millisecond to ten minutes: a model answers in seconds, a cached or
 /// simulated one in milliseconds.
@@ -111,55 +141,93 @@ impl Metrics {
         metrics
     }
 
+    /// The series of a provider.
+    pub(crate) fn of_provider(&self, provider: &'static str) -> ProviderMetrics {
+        let success = Outcome::Success.as_str();
+        ProviderMetrics {
+            provider,
+            dialects: DIALECTS.map(|dialect| self.of_dialect(dialect, provider)),
+            succeeded_attempts: self.attempts.get_or_create_owned(&AttemptLabels {
+                provider,
+                outcome: success,
+            }),
+            tokens: TOKEN_KINDS.map(|kind| {
+                let labels = TokenLabels { provider, kind };
+                self.tokens.get_or_create_owned(&labels)
+            }),
+        }
+    }
+
+    fn of_dialect(&self, dialect: WireFormat, provider: &'static str) -> DialectMetrics {
+        let dialect = dialect.as_str();
+        let labels = TimeLabels { dialect, provider };
+        DialectMetrics {
+            succeeded: self.calls(dialect, provider, Outcome::Success),
+            duration: self.duration.get_or_create_owned(&labels),
+            time_to_first_byte: self.time_to_first_byte.get_or_create_owned(&labels),
+        }
+    }
+
+    fn calls(&self, dialect: &'static str, provider: &'static str, outcome: Outcome) -> Counter {
+        self.requests.get_or_create_owned(&CallLabels {
+            dialect,
+            provider,
+            outcome: outcome.as_str(),
+        })
+    }
+
     pub(crate) fn call_begins(&self) {
         self.in_flight.inc();
     }
 
-    pub(crate) fn call_ends(&self, call: &FinishedCall) {
+    pub(crate) fn call_ends(&self, call: &FinishedCall, provider: Option<&ProviderMetrics>) {
         self.in_flight.dec();
-        self.requests
-            .get_or_create(&CallLabels {
-                dialect: call.dialect,
-                provider: call.provider,
-                outcome: call.outcome,
-            })
-            .inc();
-        let labels = TimeLabels {
-            dialect: call.dialect,
-            provider: call.provider,
+        let dialect = call.dialect.as_str();
+        let Some(provider) = provider else {
+            self.calls(dialect, NO_PROVIDER, call.outcome).inc();
+            return;
         };
-        self.duration
-            .get_or_create(&labels)
-            .observe(call.duration.as_secs_f64());
+        let of_dialect = match call.dialect {
+            WireFormat::OpenAiChat => &provider.dialects[0],
+            WireFormat::AnthropicMessages => &provider.dialects[1],
+        };
+        if call.outcome == Outcome::Success {
+            of_dialect.succeeded.inc();
+        } else {
+            self.calls(dialect, provider.provider, call.outcome).inc();
+        }
+        of_dialect.duration.observe(call.duration.as_secs_f64());
         if let Some(first) = call.time_to_first_byte {
-            self.time_to_first_byte
-                .get_or_create(&labels)
-                .observe(first.as_secs_f64());
+            of_dialect.time_to_first_byte.observe(first.as_secs_f64());
         }
     }
 
     pub(crate) fn attempt_ends(
         &self,
-        provider: &'static str,
-        outcome: &'static str,
+        provider: &ProviderMetrics,
+        outcome: Outcome,
         usage: Option<Usage>,
     ) {
-        self.attempts
-            .get_or_create(&AttemptLabels { provider, outcome })
-            .inc();
+        if outcome == Outcome::Success {
+            provider.succeeded_attempts.inc();
+        } else {
+            let labels = AttemptLabels {
+                provider: provider.provider,
+                outcome: outcome.as_str(),
+            };
+            self.attempts.get_or_create(&labels).inc();
+        }
         let Some(usage) = usage else { return };
-        let kinds = [
-            ("input_uncached", usage.uncached_input_tokens),
-            ("input_cache_read", usage.cache_read_tokens),
-            ("input_cache_write_5m", usage.cache_write_5m_tokens),
-            ("input_cache_write_1h", usage.cache_write_1h_tokens),
-            ("output", usage.output_tokens),
-            ("output_reasoning", usage.reasoning_tokens),
+        let tokens = [
+            usage.uncached_input_tokens,
+            usage.cache_read_tokens,
+            usage.cache_write_5m_tokens,
+            usage.cache_write_1h_tokens,
+            usage.output_tokens,
+            usage.reasoning_tokens,
         ];
-        for (kind, tokens) in kinds.into_iter().filter(|(_, tokens)| *tokens > 0) {
-            self.tokens
-                .get_or_create(&TokenLabels { provider, kind })
-                .inc_by(tokens);
+        for (counter, tokens) in provider.tokens.iter().zip(tokens) {
+            counter.inc_by(tokens);
         }
     }
 }

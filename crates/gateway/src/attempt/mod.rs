@@ -48,7 +48,7 @@ pub(crate) async fn attempt(
     plan: &Plan,
     meter: &mut CallMeter,
 ) -> Result<Answer, CallError> {
-    let mut failure = CallError::model_missing();
+    let mut failure = None;
     for (position, entry) in plan.targets.iter().enumerate() {
         let limit = Limit {
             deadline: plan.deadline,
@@ -60,11 +60,12 @@ pub(crate) async fn attempt(
         };
         match tried {
             Ok(answer) => return Ok(answer),
-            Err((Step::Fallback, error)) => failure = error,
+            Err((Step::Fallback, error)) => failure = Some(error),
             Err((_, error)) => return Err(error),
         }
     }
-    Err(failure)
+    // A plan is never empty.
+    Err(failure.unwrap_or_else(CallError::model_missing))
 }
 
 #[derive(Clone, Copy)]

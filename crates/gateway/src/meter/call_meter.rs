@@ -13,7 +13,7 @@ use providers::chat::usage::Usage;
 use super::{AttemptRecord, KeyOwner, Outcome};
 use crate::gateway::Gateway;
 use crate::metrics::FinishedCall;
-use crate::snapshot::{Entry, KeySource};
+use crate::snapshot::{Entry, KeySource, Route};
 
 /// The status that a call is logged with when its client went away; nobody sees it.
 const CLIENT_CLOSED: u16 = 499;
@@ -124,9 +124,8 @@ impl CallMeter {
             return;
         };
         let provider = route.target.provider.name.as_str();
-        self.gateway
-            .metrics
-            .attempt_ends(provider, outcome.as_str(), usage);
+        let metrics = &self.gateway.metrics;
+        metrics.attempt_ends(route.metrics(metrics), outcome, usage);
         let Some(caller) = &self.caller else { return };
         let configuration = &attempt.entry.configuration;
         self.gateway.usage.record(AttemptRecord {
@@ -155,22 +154,20 @@ impl CallMeter {
             return;
         }
         let duration = self.started.elapsed();
-        self.gateway.metrics.call_ends(&FinishedCall {
-            dialect: self.dialect.as_str(),
-            provider: self.provider(),
-            outcome: outcome.as_str(),
+        let call = FinishedCall {
+            dialect: self.dialect,
+            outcome,
             duration,
             time_to_first_byte: self.time_to_first_byte,
-        });
+        };
+        let metrics = &self.gateway.metrics;
+        let provider = self.route().map(|route| route.metrics(metrics));
+        metrics.call_ends(&call, provider);
         self.log(status, outcome, duration);
     }
 
-    fn provider(&self) -> &'static str {
-        let route = self
-            .entry
-            .as_ref()
-            .and_then(|entry| entry.route.as_ref().ok());
-        route.map_or("none", |route| route.target.provider.name.as_str())
+    fn route(&self) -> Option<&Route> {
+        self.entry.as_ref()?.route.as_ref().ok()
     }
 
     fn log(&self, status: u16, outcome: Outcome, duration: Duration) {
@@ -187,7 +184,7 @@ impl CallMeter {
             outcome = outcome.as_str(),
             model_configuration.id = configuration.map(|row| tracing::field::display(row.id)),
             model_configuration.revision = configuration.map(|row| row.revision),
-            gen_ai.provider.name = self.provider(),
+            gen_ai.provider.name = self.route().map(|route| route.target.provider.name.as_str()),
             gen_ai.request.model = configuration.map(|row| row.settings.model.as_str()),
             gen_ai.usage.input_tokens = usage.map(|usage| usage.input_tokens()),
             gen_ai.usage.output_tokens = usage.map(|usage| usage.output_tokens),

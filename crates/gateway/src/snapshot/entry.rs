@@ -1,6 +1,6 @@
 //! One configuration with everything about it that does not depend on the call.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::model_configuration::ModelConfiguration;
@@ -8,6 +8,7 @@ use providers::catalog::AuthScheme;
 use providers::target::Target;
 
 use super::PlatformProviders;
+use crate::metrics::{Metrics, ProviderMetrics};
 use crate::secrets::KeyReference;
 use crate::upstream::{Partition, PoolKey};
 
@@ -32,6 +33,8 @@ pub struct Route {
     pub max_retries: u32,
     /// Which connections its calls share, where that does not depend on the caller.
     pub(crate) pool_key: Option<Arc<PoolKey>>,
+    /// The provider's metric series, from the first call on.
+    metrics: OnceLock<ProviderMetrics>,
 }
 
 /// Whose key a call is made with.
@@ -90,7 +93,16 @@ impl Route {
             idle,
             max_retries,
             pool_key,
+            metrics: OnceLock::new(),
         })
+    }
+}
+
+impl Route {
+    /// The provider's metric series.
+    pub(crate) fn metrics(&self, metrics: &Metrics) -> &ProviderMetrics {
+        let provider = self.target.provider.name.as_str();
+        self.metrics.get_or_init(|| metrics.of_provider(provider))
     }
 }
 
