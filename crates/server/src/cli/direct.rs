@@ -41,9 +41,36 @@ pub(super) async fn commit(
     resource_id: String,
     after: Value,
 ) -> anyhow::Result<()> {
-    let event = AuditEvent {
+    let event = event(Some(organization_id), action, resource_id, after);
+    store::audit::append(&mut transaction, &event).await?;
+    store::changes::record(&mut transaction, Change::Organization(organization_id)).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Leaves an audit event of something that was done to the installation as a whole.
+pub(super) async fn note(
+    database: &Database,
+    action: &str,
+    resource_id: &str,
+    after: Value,
+) -> anyhow::Result<()> {
+    let mut transaction = database.write().await?;
+    let event = event(None, action, resource_id.to_owned(), after);
+    store::audit::append(&mut transaction, &event).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+fn event(
+    organization_id: Option<OrganizationId>,
+    action: &str,
+    resource_id: String,
+    after: Value,
+) -> AuditEvent {
+    AuditEvent {
         id: AuditEventId(new_id()),
-        organization_id: Some(organization_id),
+        organization_id,
         at: SystemClock.now(),
         actor: Actor::CommandLine,
         action: action.to_owned(),
@@ -51,9 +78,5 @@ pub(super) async fn commit(
         before: None,
         after: Some(after),
         request_id: None,
-    };
-    store::audit::append(&mut transaction, &event).await?;
-    store::changes::record(&mut transaction, Change::Organization(organization_id)).await?;
-    transaction.commit().await?;
-    Ok(())
+    }
 }

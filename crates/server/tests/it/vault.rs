@@ -296,7 +296,7 @@ on_both_engines! {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
-            std::thread::sleep(Duration::from_millis(40 + 25 * u64::from(attempt)));
+            std::thread::sleep(Duration::from_millis(5 + 25 * u64::from(attempt)));
             let was_running = child.try_wait().unwrap().is_none();
             child.kill().unwrap();
             child.wait().unwrap();
@@ -533,4 +533,31 @@ fn postgres_tool(name: &str, arguments: &[&str]) {
         .output()
         .unwrap_or_else(|error| panic!("{name}: {error}; install postgresql-client"));
     assert!(output.status.success(), "{name}: {}", errors(&output));
+}
+
+#[tokio::test]
+async fn what_is_done_to_root_keys_stands_in_the_audit_trail() {
+    let (installation, safe) = (Installation::postgres(), Safe::new());
+    installation.fill(1).await;
+    let keys = safe.path("keys");
+    installation.succeed(&["rotate-root-key", "--prepare"]);
+    installation.succeed(&["rotate-root-key"]);
+    installation.succeed(&["backup", "--root-key-output", &keys]);
+    installation.succeed(&["rotate-root-key", "--retire"]);
+    let url = installation.database_url.as_deref().unwrap();
+    let database = url.rsplit('/').next().unwrap();
+    let actions = Cluster::shared().query(
+        database,
+        "SELECT action FROM audit_events WHERE organization_id IS NULL ORDER BY id",
+    );
+    let actions: Vec<&str> = actions.lines().collect();
+    assert_eq!(
+        actions,
+        [
+            "root_key.prepare",
+            "root_key.rotate",
+            "root_key.export",
+            "root_key.retire"
+        ]
+    );
 }

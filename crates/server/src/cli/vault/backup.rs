@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use domain::clock::Clock;
+use serde_json::json;
 use store::Database;
 use store::copy::{Copied, copy_into};
 use vault::operations::backup::{export_root_keys, hold_rotation};
@@ -76,7 +77,10 @@ impl Backup {
         let path = self
             .root_key_output
             .join(format!("root-keys-{stamp}.{suffix}"));
-        export_root_keys(&root_key_file, &path, passphrase.as_ref(), &SystemEntropy)?;
+        let ids = export_root_keys(&root_key_file, &path, passphrase.as_ref(), &SystemEntropy)?;
+        // Whoever reads the trail should know that the keys left the machine, and how.
+        let after = json!({"root_keys": ids, "sealed": passphrase.is_some()});
+        direct::note(&database, "root_key.export", &stamp, after).await?;
         output::result(&path.display().to_string())?;
         output::explain(&format!("secrets opened before copying: {opened}"));
         Ok(())

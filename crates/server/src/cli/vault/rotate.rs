@@ -59,13 +59,22 @@ impl RotateRootKey {
             entropy: &SystemEntropy,
         };
         if self.prepare {
-            return self.prepared(&rotation.prepare().await?, &root_key_file);
+            let id = rotation.prepare().await?;
+            direct::note(&database, "root_key.prepare", &id, json!({})).await?;
+            return self.prepared(&id, &root_key_file);
         }
         if self.retire {
             refuse_while_remembered(&database, &root_key_file).await?;
-            return self.retired(&rotation.retire_old().await?);
+            let ids = rotation.retire_old().await?;
+            for id in &ids {
+                direct::note(&database, "root_key.retire", id, json!({})).await?;
+            }
+            return self.retired(&ids);
         }
-        self.rotated(&rotation.rotate().await?)
+        let report = rotation.rotate().await?;
+        let after = json!({"resumed": report.is_resumed, "rewrapped": report.rewrapped});
+        direct::note(&database, "root_key.rotate", &report.current, after).await?;
+        self.rotated(&report)
     }
 
     fn prepared(&self, id: &str, root_key_file: &Path) -> anyhow::Result<()> {
