@@ -25,11 +25,39 @@ pub fn id_of(name: &str) -> ModelConfigurationId {
     ModelConfigurationId(Uuid::new_v5(&NAMESPACE, name.as_bytes()))
 }
 
+/// The jobs that an agent has models for.
+const AGENT_ROLES: [&str; 7] = [
+    "main_agent",
+    "focused_action",
+    "extract_prompt",
+    "cache_detection",
+    "cache_detection_fallback",
+    "fallback_1",
+    "fallback_2",
+];
+
 /// What the settings want, checked.
 ///
 /// # Errors
-/// When two have one name, a provider is unknown, or a parameter is refused.
+/// When two have one name, a provider is unknown, a parameter is refused, or a role is
+/// none or has no such configuration.
 pub fn wanted(settings: &Settings) -> Result<Vec<ModelSettings>, SettingsError> {
+    let wanted = configurations(settings)?;
+    for (role, name) in &settings.roles {
+        if !AGENT_ROLES.contains(&role.as_str()) {
+            let known = AGENT_ROLES.join(", ");
+            let why = format!("roles.{role}: there is no such role; known: {known}");
+            return Err(SettingsError(why));
+        }
+        if !wanted.iter().any(|row| row.name == *name) {
+            let why = format!("roles.{role}: `{name}` is not in [[system_model_configurations]]");
+            return Err(SettingsError(why));
+        }
+    }
+    Ok(wanted)
+}
+
+fn configurations(settings: &Settings) -> Result<Vec<ModelSettings>, SettingsError> {
     let mut wanted: Vec<ModelSettings> = Vec::new();
     for entry in &settings.system_model_configurations {
         let name = &entry.name;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{SettingsArguments, output};
-use crate::http::{ConnectionLimits, Listener};
+use crate::http::{ConnectionLimits, Listener, bind, descriptors};
 use crate::settings::{self, Settings, seconds};
 use crate::wiring::{self, Runtime, Server};
 use crate::{shutdown, telemetry};
@@ -45,76 +45,101 @@ impl Serve {
         source.flags.extend(listen);
         let settings = settings::load(&source)?;
         telemetry::begin(settings.log.format);
+        settings::warn_of_stray_variables();
+        descriptors::raise_limit(settings.server.max_connections);
+        // The ports come first: a first start that fails here has not made a key that
+        // nobody gets to see.
+        let ports = Ports::bind(&settings).await?;
         let runtime = Runtime {
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
         let server = wiring::assemble(&settings, &runtime).await?;
-        let first_key = listen_on_all(&settings, &runtime, server).await?;
-        if let Some((key, address)) = first_key {
+        let address = ports.main.local_addr()?;
+        let first_key = server.first_key.clone();
+        ports.serve(&settings, &runtime, server)?;
+        if let Some(key) = first_key {
             introduce(&key, address)?;
         }
         shutdown::signal().await?;
-        tracing::info!("shutting down: calls under way may finish");
-        runtime.shutdown.cancel();
-        runtime.tasks.close();
-        // The listeners keep to the limit; the rest ends at once.
-        let limit = seconds(settings.server.shutdown_seconds) + Duration::from_secs(1);
-        if tokio::time::timeout(limit, runtime.tasks.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some tasks did not end in time");
+        end(&settings, &runtime).await
+    }
+}
+
+/// Every port that the settings name.
+struct Ports {
+    main: TcpListener,
+    control: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
+impl Ports {
+    async fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        let server = &settings.server;
+        let main = bind(server.listen).await?;
+        let control = match server.control_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let metrics = match server.metrics_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Ok(Self {
+            main,
+            control,
+            metrics,
+        })
+    }
+
+    /// Begins to serve on all of them.
+    fn serve(self, settings: &Settings, runtime: &Runtime, server: Server) -> anyhow::Result<()> {
+        let limits = ConnectionLimits {
+            connections: settings.server.max_connections,
+            header_read: seconds(settings.server.header_read_seconds),
+            header_bytes: settings.server.header_bytes,
+            shutdown: seconds(settings.server.shutdown_seconds),
+        };
+        let listener = Listener::new(
+            limits,
+            runtime.shutdown.clone(),
+            runtime.tasks.clone(),
+            server.process_metrics.connections.clone(),
+        );
+        let others = [
+            ("control.address", self.control.zip(server.control)),
+            ("metrics.address", self.metrics.zip(server.metrics)),
+        ];
+        for (name, other) in others {
+            let Some((port, router)) = other else {
+                continue;
+            };
+            tracing::info!(listener = name, address = %port.local_addr()?, "listening too");
+            runtime.tasks.spawn(listener.clone().serve(port, router));
         }
-        tracing::info!("stopped");
+        tracing::info!(server.address = %self.main.local_addr()?, "listening");
+        runtime.tasks.spawn(listener.serve(self.main, server.main));
         Ok(())
     }
 }
 
-/// Takes the ports, then serves on all of them. Returns the first key and where it works.
-async fn listen_on_all(
-    settings: &Settings,
-    runtime: &Runtime,
-    server: Server,
-) -> anyhow::Result<Option<(ApiKeyToken, SocketAddr)>> {
-    let limits = ConnectionLimits {
-        connections: settings.server.max_connections,
-        header_read: seconds(settings.server.header_read_seconds),
-        header_bytes: settings.server.header_bytes,
-        shutdown: seconds(settings.server.shutdown_seconds),
-    };
-    let listener = Listener::new(
-        limits,
-        runtime.shutdown.clone(),
-        runtime.tasks.clone(),
-        server.process_metrics.connections.clone(),
-    );
-    let main = listener.bind(settings.server.listen).await?;
-    let address = main.local_addr()?;
-    let others = [
-        (
-            "control.address",
-            settings.server.control_listen.zip(server.control),
-        ),
-        (
-            "metrics.address",
-            settings.server.metrics_listen.zip(server.metrics),
-        ),
-    ];
-    let mut bound: Vec<(TcpListener, axum::Router)> = vec![(main, server.main)];
-    for (name, wanted) in others {
-        let Some((wanted, router)) = wanted else {
-            continue;
-        };
-        let other = listener.bind(wanted).await?;
-        tracing::info!(listener = name, address = %other.local_addr()?, "listening too");
-        bound.push((other, router));
+/// Lets calls under way finish. A second signal ends the process at once.
+async fn end(settings: &Settings, runtime: &Runtime) -> anyhow::Result<()> {
+    tracing::info!("shutting down: calls under way may finish");
+    runtime.shutdown.cancel();
+    runtime.tasks.close();
+    // The listeners keep to the limit; everything else ends at once.
+    let limit = seconds(settings.server.shutdown_seconds) + Duration::from_secs(1);
+    tokio::select! {
+        () = runtime.tasks.wait() => {}
+        () = tokio::time::sleep(limit) => tracing::warn!("some tasks did not end in time"),
+        signal = shutdown::signal() => {
+            signal?;
+            tracing::warn!("a second signal: calls under way are cut off");
+        }
     }
-    for (port, router) in bound {
-        runtime.tasks.spawn(listener.clone().serve(port, router));
-    }
-    tracing::info!(server.address = %address, "listening");
-    Ok(server.first_key.map(|key| (key, address)))
+    tracing::info!("stopped");
+    Ok(())
 }
 
 /// Shows the first key, the only time that it can be shown.

@@ -39,7 +39,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// Bounds on connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// How many at once, over all listeners.
+    /// How many at once, on each port.
     pub connections: usize,
     /// How long a request's header may take.
     pub header_read: Duration,
@@ -49,11 +49,20 @@ pub struct ConnectionLimits {
     pub shutdown: Duration,
 }
 
+/// Takes a port.
+///
+/// # Errors
+/// When it cannot be had.
+pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: is another server running there?"))
+}
+
 /// Makes connections out of sockets. One for all listeners of the process.
 #[derive(Clone)]
 pub struct Listener {
     limits: ConnectionLimits,
-    permits: Arc<Semaphore>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
     open: Gauge,
@@ -70,29 +79,19 @@ impl Listener {
     ) -> Self {
         Self {
             limits,
-            permits: Arc::new(Semaphore::new(
-                limits.connections.min(Semaphore::MAX_PERMITS),
-            )),
             shutdown,
             tasks,
             open,
         }
     }
 
-    /// Takes a port.
-    ///
-    /// # Errors
-    /// When it cannot be had.
-    pub async fn bind(&self, address: SocketAddr) -> anyhow::Result<TcpListener> {
-        TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}: is another server running there?")
-        })
-    }
-
     /// Serves `router` on a port until shutdown, then lets requests under way finish,
     /// for as long as the limit says.
     pub async fn serve(self, listener: TcpListener, router: Router) {
         let builder = Arc::new(self.builder());
+        // Each port has its own, so that a crowd on one does not shut out the others.
+        let permits = self.limits.connections.min(Semaphore::MAX_PERMITS);
+        let permits = Arc::new(Semaphore::new(permits));
         let graceful = GracefulShutdown::new();
         loop {
             let stream = tokio::select! {
@@ -105,7 +104,7 @@ impl Listener {
                 },
                 () = self.shutdown.cancelled() => break,
             };
-            let Ok(permit) = self.permits.clone().try_acquire_owned() else {
+            let Ok(permit) = permits.clone().try_acquire_owned() else {
                 self.tasks.spawn(refuse(stream));
                 continue;
             };

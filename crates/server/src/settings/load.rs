@@ -13,6 +13,14 @@ pub const BOOTSTRAP_API_KEY: &str = "QUARTERMASTER_BOOTSTRAP_API_KEY";
 
 const PREFIX: &str = "QUARTERMASTER_";
 
+/// Variables with the prefix that are no settings but mean something.
+const NO_SETTINGS: [&str; 4] = [
+    BOOTSTRAP_API_KEY,
+    "QUARTERMASTER_CONFIG",
+    "QUARTERMASTER_URL",
+    "QUARTERMASTER_API_KEY",
+];
+
 /// What comes on top of the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct SettingsSource {
@@ -62,6 +70,23 @@ fn environment() -> Env {
     Env::prefixed(PREFIX)
         .filter(|name| name.as_str().contains("__"))
         .split("__")
+}
+
+/// Says in the log which variables look like settings but are none: one underscore where
+/// two belong is easily missed.
+pub fn warn_of_stray_variables() {
+    for (name, _) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+            continue;
+        };
+        if !name.contains("__") && !NO_SETTINGS.contains(&name) {
+            tracing::warn!(
+                variable = name,
+                "this variable is not read: a setting is QUARTERMASTER_<SECTION>__<KEY>, with \
+                 two underscores in between"
+            );
+        }
+    }
 }
 
 /// One line for each thing that is wrong.

@@ -6,7 +6,7 @@
 mod load;
 mod section;
 
-pub use load::{BOOTSTRAP_API_KEY, SettingsError, SettingsSource, load};
+pub use load::{BOOTSTRAP_API_KEY, SettingsError, SettingsSource, load, warn_of_stray_variables};
 pub use section::{
     DatabaseSettings, EgressSettings, LimitSettings, LogFormat, LogSettings, ServerSettings,
     Settings, SystemModelConfiguration, VaultSettings, seconds,

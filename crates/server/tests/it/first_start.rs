@@ -125,3 +125,25 @@ async fn system_defaults_follow_the_settings_at_every_start() {
         answer.text()
     );
 }
+
+#[tokio::test]
+async fn a_first_start_that_cannot_listen_makes_no_key() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data_dir = DataDir::temporary().unwrap();
+    let builder = app().data_dir(&data_dir).without_bootstrap_key();
+    let failed = builder
+        .clone()
+        .listen(&address)
+        .start()
+        .await
+        .err()
+        .unwrap();
+    assert!(failed.0.contains("another server"), "{failed}");
+
+    let server = builder.start().await.unwrap();
+    crate::support::eventually(std::time::Duration::from_secs(5), async || {
+        server.output().contains("curl")
+    })
+    .await;
+}

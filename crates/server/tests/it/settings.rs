@@ -176,3 +176,28 @@ fn a_bootstrap_key_that_is_too_short_is_refused_without_repeating_it() {
         "{text}"
     );
 }
+
+#[test]
+fn a_role_needs_a_name_that_is_one_and_a_configuration_that_is_there() {
+    for (role, wanted) in [
+        ("main_agnet = \"simulated\"", "focused_action"),
+        ("main_agent = \"nothing\"", "`nothing`"),
+    ] {
+        let app = app().configuration(&format!("[roles]\n{role}"));
+        let output = app.run(&["serve", "--listen", "127.0.0.1:0"]).unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{text}");
+        assert!(text.contains(wanted), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_variable_with_one_underscore_too_few_is_pointed_out() {
+    let app = app().environment("QUARTERMASTER_SERVER_LISTEN", "127.0.0.1:1");
+    let server = app.start().await.unwrap();
+    assert!(
+        server.log().contains("QUARTERMASTER_SERVER_LISTEN"),
+        "{}",
+        server.log()
+    );
+}

@@ -64,3 +64,28 @@ async fn an_idle_server_ends_at_once() {
         start.elapsed()
     );
 }
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let mut server = app().start().await.unwrap();
+    let client = server.client();
+    let body = serde_json::json!({
+        "name": "slow", "provider": "simulated", "model": "simulated-chat:words=10000:pace=0.05",
+    });
+    create(&client, &body).await;
+    let mut stream = client.stream(CHAT, &streamed("slow")).await.unwrap();
+    stream.next().await.unwrap();
+    server.terminate().unwrap();
+    crate::support::eventually(Duration::from_secs(5), async || {
+        server.log().contains("shutting down")
+    })
+    .await;
+    server.terminate().unwrap();
+    let start = std::time::Instant::now();
+    assert!(server.wait().await.unwrap().success());
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
+}
