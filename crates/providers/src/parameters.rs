@@ -49,6 +49,9 @@ pub enum Landing {
     /// `responses`: it sends calls through OpenAI's Responses API; `responses:x` only if
     /// it is that text.
     Responses(Option<String>),
+    /// `host_label:x`: it takes the place of the part `x` of the catalog's host, such as
+    /// a region's name.
+    HostLabel(String),
     /// `ignored`: it only concerns LangChain's own objects.
     Ignored,
 }
@@ -66,6 +69,7 @@ impl TryFrom<String> for Landing {
                 Self::Body(path.map(|path| path.split('.').map(str::to_owned).collect()))
             }
             ("header", Some(name)) => Self::Header(name),
+            ("host_label", Some(label)) => Self::HostLabel(label),
             ("responses", value) => Self::Responses(value),
             ("max_tokens", None) => Self::MaxTokens,
             ("merge", None) => Self::Merge,
@@ -101,6 +105,7 @@ impl fmt::Display for Landing {
             Self::StreamUsage => formatter.write_str("stream_usage"),
             Self::Responses(None) => formatter.write_str("responses"),
             Self::Responses(Some(value)) => write!(formatter, "responses:{value}"),
+            Self::HostLabel(label) => write!(formatter, "host_label:{label}"),
             Self::Ignored => formatter.write_str("ignored"),
         }
     }
@@ -136,6 +141,8 @@ pub(crate) struct Resolution {
     pub(crate) headers: HeaderMap,
     /// The query, in order.
     pub(crate) query: Vec<(String, String)>,
+    /// Parts of the catalog's host and what takes their place.
+    pub(crate) host_labels: Vec<(String, String)>,
     /// The endpoint and the parameter that named it.
     pub(crate) endpoint: Option<(String, Url)>,
     /// Whether the answer is always fetched piece by piece.
@@ -221,6 +228,7 @@ impl Resolution {
                         .push((name.to_owned(), value.clone()));
                 }
             }
+            Landing::HostLabel(label) => self.take_host_label(name, label, value),
             // A merge inside a merge has no meaning.
             Landing::Merge | Landing::Ignored => {}
         }
@@ -294,6 +302,24 @@ impl Resolution {
                 self.headers.insert(header, value);
             }
             Err(problem) => self.errors.push(wrong(&[name], &problem)),
+        }
+    }
+
+    /// A part of a host can hold nothing that would lead out of the provider's domain.
+    fn take_host_label(&mut self, name: &str, label: &str, value: &Value) {
+        let is_label = |text: &&str| {
+            let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            (1..=63).contains(&text.len())
+                && text.bytes().all(|byte| is_inner(byte) || byte == b'-')
+                && !text.starts_with('-')
+                && !text.ends_with('-')
+        };
+        match value.as_str().filter(is_label) {
+            Some(text) => self.host_labels.push((label.to_owned(), text.to_owned())),
+            None => self.errors.push(wrong(
+                &[name],
+                &format!("`{name}` must be a name of lower-case letters, digits and `-`"),
+            )),
         }
     }
 

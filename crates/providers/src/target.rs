@@ -374,8 +374,22 @@ fn base_url(provider: &Provider, resolution: &Resolution) -> Result<Url, Invalid
             provider.endpoint_suffix.as_deref(),
         )),
         None => Url::parse(&provider.base_url)
+            .and_then(|url| with_host_labels(url, &resolution.host_labels))
             .map_err(|error| invalid("provider", &format!("has no usable address: {error}"))),
     }
+}
+
+fn with_host_labels(mut url: Url, labels: &[(String, String)]) -> Result<Url, url::ParseError> {
+    for (label, text) in labels {
+        let host = url.host_str().unwrap_or_default();
+        let replaced: Vec<&str> = host
+            .split('.')
+            .map(|part| if part == label { text.as_str() } else { part })
+            .collect();
+        let replaced = replaced.join(".");
+        url.set_host(Some(&replaced))?;
+    }
+    Ok(url)
 }
 
 fn with_suffix(mut url: Url, suffix: Option<&str>) -> Url {

@@ -167,6 +167,30 @@ fn a_spliced_request_is_the_encoded_one() {
 }
 
 #[test]
+fn a_region_stands_in_the_host_and_leads_nowhere_else() {
+    let mantle = |region: Value| {
+        let parameters = json!({"region_name": region});
+        let config = json!({"provider": "bedrock_mantle_anthropic",
+            "model": "anthropic.claude-opus-4-7", "additional_params": parameters});
+        Target::new(&settings(&config))
+    };
+    let target = mantle(json!("eu-west-1")).unwrap();
+    assert_eq!(
+        target.origin.as_str(),
+        "https://bedrock-mantle.eu-west-1.api.aws"
+    );
+    assert!(!target.is_catalog_origin);
+    assert!(mantle(Value::Null).unwrap().is_catalog_origin);
+    for region in ["", "evil.com/", "a.b", "a@b", "A", "-a", "a-", "a\u{e9}"] {
+        assert!(mantle(json!(region)).is_err(), "{region}");
+    }
+    assert!(mantle(json!(7)).is_err());
+    let request = json!({"messages": [{"role": "user", "content": "Hi"}], "temperature": 0.5});
+    let encoded = encode(WireFormat::AnthropicMessages, &request, &target).unwrap();
+    assert_eq!(losses(&encoded), ["temperature"]);
+}
+
+#[test]
 fn thinking_of_another_provider_is_left_out() {
     use providers::pass_through::{Envelope, splice};
     let with = |signature: &str| {

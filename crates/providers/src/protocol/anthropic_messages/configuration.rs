@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rules::{AnthropicMessagesRules, SamplingRule};
+use super::rules::{AnthropicMessagesRules, Family, SamplingRule};
 use crate::error::InvalidCall;
 use crate::json::invalid;
 use crate::target::{Patches, Present, Rewrite, Target};
@@ -16,6 +16,9 @@ pub(super) const MIN_THINKING_BUDGET: i64 = 1024;
 
 /// What `effort` of a configuration may be.
 const EFFORTS: [&str; 5] = ["max", "xhigh", "high", "medium", "low"];
+
+/// Members that some models do not take.
+pub(super) const SAMPLING: [&str; 3] = ["temperature", "top_k", "top_p"];
 
 /// Arguments of LangChain's that are no members of the body.
 const NO_MEMBERS: [&str; 5] = [
@@ -57,11 +60,12 @@ pub(crate) fn top_level<'a>(
         rewrite.set("output_config", Value::Object(output.config).to_string());
     }
     given.release_forced_choice(&mut rewrite);
-    if rules
-        .families(&target.model)
-        .any(|family| family.sampling == SamplingRule::Never)
+    let model = rules.model(&target.model);
+    let is_never_sent = |family: &Family| family.sampling == SamplingRule::Never;
+    if model.is_some_and(|model| model.ignores_sampling)
+        || rules.families(&target.model).any(is_never_sent)
     {
-        for name in ["temperature", "top_k", "top_p"] {
+        for name in SAMPLING {
             rewrite.remove(name);
         }
     }

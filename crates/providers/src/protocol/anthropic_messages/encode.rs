@@ -42,6 +42,10 @@ pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, Invali
     let mut losses = Losses::default();
     let mut body = body(call, target, &mut losses)?;
     let is_forced = is_forced_choice(&body);
+    let sampling: Vec<&str> = configuration::SAMPLING
+        .into_iter()
+        .filter(|name| body.contains_key(*name))
+        .collect();
     let changes_tools = conversation::changes_tools(&body);
     let present = |name: &str| {
         // Only changes of the tools are looked for in the messages, which can be long.
@@ -55,6 +59,12 @@ pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, Invali
     apply(&mut body, patches)?;
     if is_forced && !is_forced_choice(&body) {
         losses.add("tool_choice");
+    }
+    for name in sampling
+        .into_iter()
+        .filter(|name| !body.contains_key(*name))
+    {
+        losses.add(name);
     }
     let body = serde_json::to_vec(&body)
         .map_err(|error| invalid("", &format!("cannot be written as JSON: {error}")))?;

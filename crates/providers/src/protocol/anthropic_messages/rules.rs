@@ -38,6 +38,9 @@ pub struct Model {
     /// Whether asking for an effort also switches adaptive thinking on.
     #[serde(default)]
     pub effort_implies_thinking: bool,
+    /// Whether temperature and its like are left out, since the model would refuse them.
+    #[serde(default)]
+    pub ignores_sampling: bool,
     /// Whether a system message may stand within the conversation.
     #[serde(default)]
     pub takes_system_in_place: bool,

@@ -20,6 +20,10 @@ const REFUSALS_ARE_KEPT: Rule = "the words of a refusal are kept";
 const NO_EMPTY_BETAS: Rule = "an empty list of betas asks for none";
 /// A tool in Anthropic's shape keeps what it says of caching, but `strict` is OpenAI's too.
 const STRICT_IS_NOT_SENT: Rule = "`strict` of a client's tool is not sent";
+/// LangChain looks for a key under its own name only.
+const API_KEY_IS_THE_KEY: Rule = "`api_key` is the key of every provider";
+/// Signatures of AWS are not made yet.
+const NOT_SIGNED_YET: Rule = "AWS access keys are not taken yet";
 /// `extra_headers` and `default_headers` are one thing to us.
 const BETAS_WIN: Rule = "`betas` win over a header of the configuration";
 
@@ -71,6 +75,27 @@ fn anthropic_more() {
             ("anthropic_more/rf_text", NO_PYTHON_SIDE_CHECKS),
         ],
         at_least: 195,
+    }
+    .run();
+}
+
+#[test]
+fn bedrock_mantle_anthropic() {
+    Suite {
+        provider: "bedrock_mantle_anthropic",
+        text: include_str!("../../vectors/bedrock_mantle_anthropic.jsonl"),
+        structured_output: ANTHROPIC_STYLE,
+        is_pending: |_| false,
+        differences: &[
+            ("bedrock_mantle_anthropic/tools_none", NONE_MEANS_NONE),
+            (
+                "bedrock_mantle_anthropic/model_kwargs",
+                UNKNOWN_PARAMETERS_ARE_SENT,
+            ),
+            ("bedrock_mantle_anthropic/api_key_kwarg", API_KEY_IS_THE_KEY),
+            ("bedrock_mantle_anthropic/aws_keys", NOT_SIGNED_YET),
+        ],
+        at_least: 34,
     }
     .run();
 }
