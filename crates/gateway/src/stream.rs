@@ -8,6 +8,8 @@
 //! provider down, and one that goes away drops [`AnswerStream`] and with it the
 //! provider's connection.
 
+mod pipe;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -18,18 +20,15 @@ use std::time::Duration;
 use axum::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use jiff::Timestamp;
 use providers::auth::Credential;
 use providers::chat::WireFormat;
-use providers::chat::event::ChatEvent;
-use providers::chat::usage::Usage;
 use providers::error::{ErrorKind, ProviderError};
-use providers::pass_through::{Envelope, Observation, StreamObserver};
-use providers::protocol::{Decoder, Renderer};
-use providers::target::Target;
+use providers::pass_through::Observation;
 use tokio::time::Sleep;
 
-use crate::attempt::{Call, scrubber};
+pub(crate) use pipe::Pipe;
+
+use crate::attempt::scrubber;
 use crate::error::CallError;
 use crate::meter::{CallMeter, Outcome};
 use crate::upstream::{UpstreamBody, UpstreamError};
@@ -37,104 +36,6 @@ use crate::upstream::{UpstreamBody, UpstreamError};
 /// How long the provider may take to close a stream after its last event. It is
 /// only waited for so that its connection can be used again.
 const CLOSING_GRACE: Duration = Duration::from_millis(250);
-
-/// Turns the provider's pieces into the client's.
-pub(crate) enum Pipe {
-    /// The formats are the same.
-    PassThrough(Box<StreamObserver>),
-    /// Through canonical events.
-    Translate(Box<Translation>),
-}
-
-/// From one wire format to another.
-pub(crate) struct Translation {
-    decoder: Decoder,
-    renderer: Renderer,
-    events: Vec<ChatEvent>,
-    rendered: Vec<u8>,
-    usage: Option<Usage>,
-    has_content: bool,
-    is_complete: bool,
-}
-
-impl Pipe {
-    pub(crate) fn pass_through(envelope: &Envelope) -> Self {
-        Self::PassThrough(Box::new(StreamObserver::new(envelope)))
-    }
-
-    pub(crate) fn translate(call: &Call, target: &Target, now: Timestamp) -> Self {
-        let stream_usage = call.canonical().ok().and_then(|call| call.stream_usage);
-        Self::Translate(Box::new(Translation {
-            decoder: Decoder::new(target, now),
-            renderer: Renderer::new(call.dialect, call.asked_for(), stream_usage),
-            events: Vec::new(),
-            rendered: Vec::new(),
-            usage: None,
-            has_content: false,
-            is_complete: false,
-        }))
-    }
-
-    /// Takes a piece and appends what the client may see of it.
-    fn push(&mut self, piece: &Bytes, out: &mut Vec<Bytes>) -> Result<Observation, ProviderError> {
-        match self {
-            Self::PassThrough(observer) => observer.push(piece, out),
-            Self::Translate(translation) => {
-                let pushed = translation.decoder.push(piece, &mut translation.events);
-                let observation = translation.render(out);
-                pushed?;
-                Ok(observation)
-            }
-        }
-    }
-
-    /// Takes the end of the provider's stream.
-    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<Observation, ProviderError> {
-        match self {
-            Self::PassThrough(observer) => observer.finish(out),
-            Self::Translate(translation) => {
-                let finished = translation.decoder.finish(&mut translation.events);
-                let observation = translation.render(out);
-                finished?;
-                Ok(observation)
-            }
-        }
-    }
-
-    fn usage(&self) -> Option<Usage> {
-        match self {
-            Self::PassThrough(observer) => observer.usage(),
-            Self::Translate(translation) => translation.usage,
-        }
-    }
-}
-
-impl Translation {
-    fn render(&mut self, out: &mut Vec<Bytes>) -> Observation {
-        let mut error = None;
-        for event in self.events.drain(..) {
-            self.has_content |= event.is_content();
-            self.is_complete |= matches!(event, ChatEvent::End);
-            match event {
-                ChatEvent::Error(reported) => {
-                    error = Some(reported);
-                    break;
-                }
-                ChatEvent::Usage(usage) => self.usage = Some(usage),
-                _ => {}
-            }
-            self.renderer.push(&event, &mut self.rendered);
-        }
-        if !self.rendered.is_empty() {
-            out.push(Bytes::from(std::mem::take(&mut self.rendered)));
-        }
-        Observation {
-            has_content: self.has_content,
-            is_complete: self.is_complete,
-            error,
-        }
-    }
-}
 
 /// A stream whose first content has come and is still held.
 pub(crate) struct OpenStream {
