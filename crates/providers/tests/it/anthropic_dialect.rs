@@ -1,6 +1,7 @@
 //! Anthropic's messages as a dialect: what clients send, and calls that cross formats.
 
 use http::HeaderMap;
+use proptest::prelude::*;
 use providers::chat::WireFormat;
 use providers::chat::part::{PartContent, ToolCallKind};
 use providers::error::{ErrorKind, InvalidCall};
@@ -377,6 +378,40 @@ fn what_anthropic_cannot_say_is_a_named_loss() {
 }
 
 #[test]
+fn openais_clients_reach_what_is_anthropics_own() {
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let allowed = json!({"mode": "required", "tools": [tool("g")]});
+    let request = json!({
+        "messages": [{"role": "user", "content": "Hi"}],
+        "tools": [tool("f"), tool("g")],
+        "tool_choice": {"type": "allowed_tools", "allowed_tools": allowed},
+        "thinking": {"type": "enabled", "budget_tokens": 2000},
+        "betas": ["b-1"], "container": "c", "top_k": 3, "service_tier": "auto",
+        "reasoning_effort": "high",
+    });
+    let encoded = encode(WireFormat::OpenAiChat, &request, &anthropic()).unwrap();
+    assert_eq!(losses(&encoded), Vec::<&str>::new());
+    let sent = body(&encoded.request);
+    assert_eq!(sent["tools"].as_array().unwrap().len(), 1);
+    assert_eq!(sent["tools"][0]["name"], "g");
+    assert_eq!(sent["tool_choice"], json!({"type": "any"}));
+    assert_eq!(sent["thinking"], request["thinking"]);
+    assert_eq!(sent["output_config"], json!({"effort": "high"}));
+    assert_eq!(
+        (&sent["container"], &sent["top_k"]),
+        (&json!("c"), &json!(3))
+    );
+    assert_eq!(sent.get("betas"), None);
+    assert_eq!(encoded.request.headers["anthropic-beta"], "b-1");
+    // A model that cannot be made to call a tool is left to decide.
+    let opus = target("anthropic", "claude-opus-5-5", &json!({}));
+    let forced = json!({"messages": [], "tools": [tool("f")], "tool_choice": "required"});
+    let encoded = encode(WireFormat::OpenAiChat, &forced, &opus).unwrap();
+    assert_eq!(losses(&encoded), ["tool_choice"]);
+    assert_eq!(body(&encoded.request).get("tool_choice"), None);
+}
+
+#[test]
 fn what_anthropic_cannot_be_asked_is_refused_with_advice() {
     let user = |content: Value| json!({"messages": [{"role": "user", "content": content}]});
     let with_tools = |tools: Value| json!({"messages": [], "tools": tools});
@@ -676,4 +711,70 @@ fn errors_have_the_envelope_that_clients_read() {
         .strip_suffix("\n\n")
         .unwrap();
     assert_eq!(serde_json::from_str::<Value>(data).unwrap(), expected);
+}
+
+/// Any block that a message may hold, further members and cache markers included.
+fn any_block() -> impl Strategy<Value = Value> {
+    let text = "[a-zé \\n]{0,6}";
+    let source = prop_oneof![
+        text.prop_map(|data| json!({"type": "base64", "media_type": "image/png", "data": data})),
+        text.prop_map(|url| json!({"type": "url", "url": url})),
+        text.prop_map(|id| json!({"type": "file", "file_id": id})),
+        text.prop_map(|new| json!({"type": "newest", "where": new})),
+    ];
+    let leaf = prop_oneof![
+        text.prop_map(|text| json!({"type": "text", "text": text})),
+        text.prop_map(|data| json!({"type": "redacted_thinking", "data": data})),
+        (text, "[a-z]{1,4}").prop_map(|(text, signature)| {
+            json!({"type": "thinking", "thinking": text, "signature": signature})
+        }),
+        (source, any::<bool>()).prop_map(|(source, is_image)| {
+            json!({"type": if is_image { "image" } else { "document" }, "source": source})
+        }),
+        (text, any::<i64>()).prop_map(|(name, number)| {
+            json!({"type": "tool_use", "id": name, "name": name, "input": {"n": number}})
+        }),
+        text.prop_map(|name| {
+            json!({"type": "mcp_tool_use", "id": name, "name": name, "server_name": "s",
+                "input": {}})
+        }),
+        text.prop_map(|text| json!({"type": "newest_block", "text": text, "list": [text]})),
+    ];
+    let result = (
+        proptest::collection::vec(leaf.clone(), 1..3),
+        any::<bool>(),
+        text,
+    )
+        .prop_map(|(content, is_error, id)| {
+            json!({"type": "tool_result", "tool_use_id": id, "content": content,
+                "is_error": is_error})
+        });
+    (prop_oneof![leaf, result], 0..4_u8).prop_map(|(mut block, more)| {
+        match more {
+            1 => block["cache_control"] = json!({"type": "ephemeral", "ttl": "1h"}),
+            2 => block["cache_control"] = json!({"type": "newest", "for": "ever"}),
+            3 => block["newest_member"] = json!({"a": [1, null]}),
+            _ => {}
+        }
+        block
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_conversation_is_written_as_it_was_read(
+        turns in proptest::collection::vec(
+            ("user|assistant", proptest::collection::vec(any_block(), 0..4)),
+            0..5,
+        ),
+    ) {
+        let messages: Vec<Value> = turns
+            .into_iter()
+            .map(|(role, content)| json!({"role": role, "content": content}))
+            .collect();
+        let request = json!({"model": "claude-opus-4-6", "max_tokens": 9, "messages": messages});
+        let encoded = encode(WireFormat::AnthropicMessages, &request, &anthropic()).unwrap();
+        prop_assert_eq!(body(&encoded.request), request);
+        prop_assert!(encoded.losses.is_empty());
+    }
 }

@@ -8,9 +8,10 @@ use providers::chat::reply::FinishReason;
 use providers::chat::usage::Usage;
 use providers::error::{ErrorKind, ProviderError};
 use providers::protocol::{Decoder, Renderer};
+use providers::target::Target;
 use serde_json::{Value, json};
 
-use crate::anthropic::{gather, stream_bytes, target};
+use crate::anthropic::{gather, settings, stream_bytes, target};
 
 /// The events of a stream that comes in pieces.
 fn decode(pieces: &[&[u8]]) -> Result<Vec<ChatEvent>, ProviderError> {
@@ -374,6 +375,34 @@ fn refusals_and_unsigned_thinking_have_a_form() {
     assert_eq!(*blocks[1], json!({"type": "text", "text": ""}));
     let delta = &events[events.len() - 2]["delta"];
     assert_eq!(delta["stop_reason"], "refusal");
+}
+
+#[test]
+fn openais_clients_read_a_stream_of_anthropics() {
+    let events = decode(&[&stream_bytes(&rich_stream())]).unwrap();
+    let rendered = render(WireFormat::OpenAiChat, &events);
+    let config = json!({"provider": "openai", "model": "gpt-4.1"});
+    let openai = Target::new(&settings(&config)).unwrap();
+    let reply = gather(&openai, &rendered).unwrap();
+    let choice = &reply.choices[0];
+    let said: Vec<String> = choice
+        .parts
+        .iter()
+        .filter(|part| !matches!(part.content, PartContent::Reasoning(_)))
+        .map(describe)
+        .collect();
+    // The tool that the provider ran itself is not among them.
+    assert_eq!(said, ["Grüße\n\u{2028}", "a{\"x\": 1}", "b{}"]);
+    assert_eq!(choice.finish_reason, Some(FinishReason::ToolCalls));
+    let signatures: String = choice
+        .parts
+        .iter()
+        .filter_map(|part| match &part.content {
+            PartContent::Reasoning(reasoning) => reasoning.signature.clone(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(signatures, "c2ln");
 }
 
 /// Any canonical event, in any order.
