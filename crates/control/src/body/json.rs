@@ -76,6 +76,7 @@ struct Reader<'text> {
 }
 
 impl Reader<'_> {
+    /// Counts code points from the start, so it is for the end of a reading only.
     fn fault(&self, message: &'static str, at: usize) -> JsonError {
         let before = self.bytes.get(..at).unwrap_or(self.bytes);
         // A byte that does not continue a character begins one.
@@ -94,31 +95,28 @@ impl Reader<'_> {
     }
 
     fn value(&mut self) -> Result<Json, JsonError> {
-        let rest = &self.bytes[self.at.min(self.bytes.len())..];
-        match rest.first() {
-            Some(b'"') => Ok(Json::Text(self.string()?)),
+        match self.peek() {
+            Some(b'"') => self.string().map(Json::Text),
             Some(b'{') => self.nested(Self::object),
             Some(b'[') => self.nested(Self::array),
-            _ => self.literal(rest),
+            Some(b'n') => self.word("null", Json::Null),
+            Some(b't') => self.word("true", Json::Bool(true)),
+            Some(b'f') => self.word("false", Json::Bool(false)),
+            Some(b'N') => self.word("NaN", Json::Float(f64::NAN)),
+            Some(b'I') => self.word("Infinity", Json::Float(f64::INFINITY)),
+            Some(b'-') if self.bytes.get(self.at + 1) == Some(&b'I') => {
+                self.word("-Infinity", Json::Float(f64::NEG_INFINITY))
+            }
+            _ => self.number(),
         }
     }
 
-    fn literal(&mut self, rest: &[u8]) -> Result<Json, JsonError> {
-        let literals: [(&[u8], Json); 6] = [
-            (b"null", Json::Null),
-            (b"true", Json::Bool(true)),
-            (b"false", Json::Bool(false)),
-            (b"NaN", Json::Float(f64::NAN)),
-            (b"Infinity", Json::Float(f64::INFINITY)),
-            (b"-Infinity", Json::Float(f64::NEG_INFINITY)),
-        ];
-        for (word, value) in literals {
-            if rest.starts_with(word) {
-                self.at += word.len();
-                return Ok(value);
-            }
+    fn word(&mut self, word: &str, value: Json) -> Result<Json, JsonError> {
+        if !self.bytes[self.at..].starts_with(word.as_bytes()) {
+            return Err(self.fault("Expecting value", self.at));
         }
-        self.number()
+        self.at += word.len();
+        Ok(value)
     }
 
     fn nested(
@@ -201,17 +199,13 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Result<Json, JsonError> {
         let start = self.at;
-        let no_value = self.fault("Expecting value", start);
         if self.peek() == Some(b'-') {
             self.at += 1;
         }
         match self.peek() {
             Some(b'1'..=b'9') => self.skip_digits(),
             Some(b'0') => self.at += 1,
-            _ => {
-                self.at = start;
-                return Err(no_value);
-            }
+            _ => return Err(self.fault("Expecting value", start)),
         }
         let is_fraction = self.skip_fraction();
         let is_float = self.skip_exponent() || is_fraction;
@@ -409,6 +403,35 @@ mod tests {
                 }
                 Err(other) => panic!("{other:?} for {text:?}"),
             }
+        }
+    }
+
+    /// Whatever fills a body of the largest size is read in one pass: were reading
+    /// quadratic, this would take hours.
+    #[test]
+    fn reading_is_linear() {
+        for item in [
+            "0",
+            "\"\"",
+            "[]",
+            "{}",
+            "\"\\u0041\"",
+            "null",
+            "-1e5",
+            "\"é\"",
+        ] {
+            let mut text = format!("[{item}");
+            while text.len() < 1024 * 1024 {
+                text.push(',');
+                text.push_str(item);
+            }
+            let unfinished = parse(&text);
+            assert!(
+                matches!(unfinished, Err(JsonError::Syntax { .. })),
+                "{item}"
+            );
+            text.push(']');
+            assert!(parse(&text).is_ok(), "{item}");
         }
     }
 

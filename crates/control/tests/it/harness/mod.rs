@@ -23,6 +23,7 @@ use prometheus_client::registry::Registry;
 use providers::endpoint::EndpointPolicy;
 use store::{Database, DatabaseOptions};
 use vault::backend::embedded::EmbeddedVault;
+use vault::operations::rotate::Rotation;
 use vault::{Binding, Deposit, VaultBackend, VaultError};
 
 pub(crate) use self::client::{Answer, Client};
@@ -72,7 +73,10 @@ impl TestApp {
         let clock = Arc::new(TestClock::default());
         let entropy = Arc::new(TestEntropy::default());
         let storage = Arc::new(StoreSealedStorage(database.clone()));
-        let vault = vault::start::open_in_memory(storage, &*clock, entropy.clone()).await;
+        let keys = directory.path().join("keys");
+        std::fs::create_dir(&keys).unwrap();
+        let keys = keys.join("root.key");
+        let vault = vault::start::open(storage, &keys, &*clock, entropy.clone()).await;
         let vault = Arc::new(vault.unwrap());
         let slow_vault = Arc::new(SlowVault::over(Arc::clone(&vault)));
         let mut registry = Registry::default();
@@ -222,9 +226,23 @@ impl TestApp {
     pub(crate) fn database_files(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for entry in std::fs::read_dir(self.directory.path()).unwrap() {
-            bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                bytes.extend(std::fs::read(path).unwrap());
+            }
         }
         bytes
+    }
+
+    /// Puts a new root key in the place of the current one.
+    pub(crate) async fn rotate_root_key(&self) {
+        let rotation = Rotation {
+            storage: &StoreSealedStorage(self.database.clone()),
+            root_key_file: &self.directory.path().join("keys/root.key"),
+            clock: &*self.clock,
+            entropy: &*self.entropy,
+        };
+        rotation.rotate().await.unwrap();
     }
 
     /// What `/metrics` would show.
