@@ -26,6 +26,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, ToSchema};
     // Schemas that only responses name are not found by themselves.
     components(schemas(HttpError, HttpValidationError, ValidationError, LocationItem)),
     modifiers(&ApiKeyScheme),
+    components(schemas(HttpError, HttpValidationError, ValidationError, LocationItem)),
     tags(
         (name = "Model configurations", description = "Which model does which job."),
         (name = "Providers", description = "Whom a model configuration can name."),

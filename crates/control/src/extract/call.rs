@@ -1,10 +1,10 @@
 //! A request to write, taken apart.
 
 use axum::RequestExt;
-use axum::extract::{MatchedPath, RawPathParams, Request};
+use axum::extract::{MatchedPath, Request};
 use domain::api_key::{Caller, Scope};
 use domain::id::ModelConfigurationId;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 
 use crate::body::fields::Faults;
 use crate::body::{self, Content};
@@ -53,7 +53,7 @@ impl Call {
             Ok(path) => path.as_str().to_owned(),
             Err(_) => request.uri().path().to_owned(),
         };
-        let raw_path = request.extract_parts::<RawPathParams>().await;
+        let path = request.extract_parts::<PathParameters>().await;
         let (parts, body) = request.into_parts();
         let content = match body_rule {
             BodyRule::Json => body::read(&parts.headers, body).await?,
@@ -61,13 +61,10 @@ impl Call {
         };
         let caller = authenticate(state, &parts).await?;
         require(&caller, scope)?;
-        let path = raw_path
-            .map(PathParameters::from)
-            .map_err(|_| ApiError::text(StatusCode::NOT_FOUND, "Not Found"))?;
         Ok(Self {
             caller,
             route,
-            path,
+            path: path?,
             query: pairs(&parts.uri),
             content,
             if_match: IfMatch::read(&parts.headers),

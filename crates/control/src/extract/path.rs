@@ -2,8 +2,9 @@
 //!
 //! What was sent is quoted back here: a path or a query holds no secret.
 
-use axum::extract::{Query, RawPathParams};
+use axum::extract::{FromRequestParts, Query, RawPathParams};
 use http::Uri;
+use http::request::Parts;
 use uuid::Uuid;
 
 use crate::error::{ApiError, FieldError, Location};
@@ -16,10 +17,15 @@ const MAXIMUM_LIMIT: u32 = 200;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PathParameters(Vec<(String, String)>);
 
-impl From<RawPathParams> for PathParameters {
-    fn from(raw: RawPathParams) -> Self {
+impl<S: Send + Sync> FromRequestParts<S> for PathParameters {
+    type Rejection = ApiError;
+
+    /// A path that is no text once decoded leads nowhere.
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let raw = RawPathParams::from_request_parts(parts, state).await;
+        let raw = raw.map_err(|_| ApiError::not_found("Not Found"))?;
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Self(raw.iter().map(owned).collect())
+        Ok(Self(raw.iter().map(owned).collect()))
     }
 }
 

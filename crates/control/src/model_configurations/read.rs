@@ -1,6 +1,6 @@
 //! `GET /v1/model-configurations` and `GET /v1/model-configurations/{id}`.
 
-use axum::extract::{RawPathParams, State};
+use axum::extract::State;
 use domain::api_key::Scope;
 use domain::id::{ModelConfigurationId, OrganizationId};
 use domain::model_configuration::ModelConfiguration;
@@ -57,10 +57,10 @@ pub(crate) async fn list(
 pub(crate) async fn get(
     State(state): State<ControlState>,
     caller: Authenticated,
-    path: RawPathParams,
+    path: PathParameters,
 ) -> Result<Answer, ApiError> {
     let caller = caller.with(Scope::Manage)?;
-    let id = id_in(&PathParameters::from(path))?;
+    let id = id_in(&path)?;
     let row = visible(&state, caller.organization_id, id).await?;
     let view = ModelConfigurationView::from(&row);
     Ok(Answer::json(StatusCode::OK, &view)?.with_etag(row.revision))

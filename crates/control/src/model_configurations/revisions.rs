@@ -1,6 +1,6 @@
 //! `GET /v1/model-configurations/{id}/revisions`.
 
-use axum::extract::{RawPathParams, State};
+use axum::extract::State;
 use domain::api_key::Scope;
 use http::{StatusCode, Uri};
 use serde::Serialize;
@@ -42,11 +42,11 @@ struct RevisionPage<'row> {
 pub(crate) async fn revisions(
     State(state): State<ControlState>,
     caller: Authenticated,
-    path: RawPathParams,
+    path: PathParameters,
     uri: Uri,
 ) -> Result<Answer, ApiError> {
     let organization_id = caller.with(Scope::Manage)?.organization_id;
-    let id = id_in(&PathParameters::from(path))?;
+    let id = id_in(&path)?;
     let page = Page::<i64>::read(&uri)?;
     visible(&state, organization_id, id).await?;
     // One more than asked for tells whether there is another page.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{RawPathParams, State};
+use axum::extract::State;
 use domain::api_key::Scope;
 use http::StatusCode;
 use serde::Serialize;
@@ -57,10 +57,10 @@ struct VerifyResult {
 pub(crate) async fn verify(
     State(state): State<ControlState>,
     caller: Authenticated,
-    path: RawPathParams,
+    path: PathParameters,
 ) -> Result<Answer, ApiError> {
     let organization_id = caller.with(Scope::Manage)?.organization_id;
-    let id = id_in(&PathParameters::from(path))?;
+    let id = id_in(&path)?;
     let row = visible(&state, organization_id, id).await?;
     let live = state.live_check().check(organization_id, &row);
     let checks = tokio::time::timeout(PATIENCE, live)

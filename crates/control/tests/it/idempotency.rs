@@ -1,12 +1,12 @@
 //! At most once, and the same answer again: AT-41 to AT-60.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use domain::api_key::Scope;
 use http::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use testkit::postgres::Cluster;
 
 use crate::harness::{Answer, Client, TestApp};
 
@@ -55,7 +55,11 @@ async fn a_repeated_create_makes_one_row() {
 
 #[tokio::test]
 async fn fifty_at_once_make_one_row_and_one_secret() {
-    let app = Arc::new(TestApp::start().await);
+    fifty_at_once(TestApp::start().await).await;
+    fifty_at_once(TestApp::start_on(Cluster::shared().fresh_database()).await).await;
+}
+
+async fn fifty_at_once(app: TestApp) {
     let tenant = app.tenant("a").await;
     let mut with_key = body("n");
     with_key["provider"] = json!("openai");
@@ -267,35 +271,27 @@ async fn failures_are_not_remembered() {
 
 #[tokio::test]
 async fn duplicates_of_a_hung_request_take_nothing_from_others() {
-    let app = Arc::new(TestApp::start().await);
+    let app = TestApp::start().await;
     let tenant = app.tenant("a").await;
     let other = app.tenant("b").await;
     let mut with_key = body("n");
     with_key["provider"] = json!("openai");
     with_key["api_key"] = json!("sk-1");
     app.slow_vault.close();
-    let client = tenant.developer.clone();
-    let all = tokio::spawn(async move {
-        let calls = (0..200).map(|_| create(&client, "k", with_key.clone()));
-        futures::future::join_all(calls).await
-    });
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    // Nobody holds a connection or a lock meanwhile: others read and write.
-    for number in 0..20 {
-        let name = format!("n{number}");
-        let write = create(&other.developer, &name, body(&name));
-        let write = tokio::time::timeout(Duration::from_secs(1), write)
-            .await
-            .unwrap();
-        assert_eq!(write.status, 201);
-    }
-    app.slow_vault.open();
-    let statuses: Vec<u16> = all
-        .await
-        .unwrap()
-        .iter()
-        .map(|it| it.status.as_u16())
-        .collect();
+    let calls = (0..200).map(|_| create(&tenant.developer, "k", with_key.clone()));
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        // Nobody holds a connection or a lock meanwhile: others read and write.
+        for number in 0..20 {
+            let name = format!("n{number}");
+            let write = create(&other.developer, &name, body(&name));
+            let write = tokio::time::timeout(Duration::from_secs(2), write).await;
+            assert_eq!(write.unwrap().status, 201);
+        }
+        app.slow_vault.open();
+    };
+    let (answers, ()) = futures::join!(futures::future::join_all(calls), others);
+    let statuses: Vec<u16> = answers.iter().map(|it| it.status.as_u16()).collect();
     let done = statuses.iter().filter(|status| **status == 201).count();
     let told = statuses.iter().filter(|status| **status == 409).count();
     assert_eq!((done, told), (2, 198), "one ran, one waited for it");
@@ -374,4 +370,26 @@ async fn a_rotation_of_the_root_key_forgets_no_answer() {
     assert_replay(&first, &create(client, "k", body("n")).await);
     assert_mismatch(&create(client, "k", body("m")).await);
     assert_eq!(client.names().await, ["n"]);
+}
+
+/// Two nodes know nothing of one another's turns: there the database decides.
+#[tokio::test]
+async fn two_nodes_do_a_request_once() {
+    let url = Cluster::shared().fresh_database();
+    let one = TestApp::start_on(url.clone()).await;
+    let tenant = one.tenant("a").await;
+    let other = one.second_node(url).await;
+    let there = other.with_key(tenant.developer.key());
+    for round in 0..10 {
+        let name = format!("n{round}");
+        let (here, there) = futures::join!(
+            create(&tenant.developer, &name, body(&name)),
+            create(&there, &name, body(&name)),
+        );
+        assert_eq!((here.status.as_u16(), there.status.as_u16()), (201, 201));
+        assert_eq!(here.body, there.body);
+        let replayed = [&here, &there].map(|it| it.header("idempotent-replayed").is_some());
+        assert_ne!(replayed[0], replayed[1]);
+    }
+    assert_eq!(tenant.developer.names().await.len(), 10);
 }

@@ -1,5 +1,12 @@
 //! The control plane over a real database and a real vault, without sockets.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "helpers of tests fail as tests do, and take what reads well where they are called"
+)]
+
 mod harness;
 
 mod api_keys;

@@ -102,7 +102,8 @@ async fn no_error_quotes_a_body() {
                 let call = client.call(method.parse().unwrap(), &path);
                 let call = call.header("content-type", content_type).body(body.clone());
                 let answer = call.send().await;
-                assert_eq!(answer.status, 422, "{body}");
+                let is_valid = method == "PATCH" && answer.status == 200;
+                assert!(is_valid || answer.status == 422, "{body}");
                 assert!(!answer.text().contains("canary"), "{answer:?}");
                 assert!(!answer.text().contains("\"input\""), "{answer:?}");
             }

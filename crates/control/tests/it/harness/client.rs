@@ -111,11 +111,6 @@ impl Call {
         self
     }
 
-    pub(crate) fn without(mut self, name: &HeaderName) -> Self {
-        self.request.headers_mut().remove(name);
-        self
-    }
-
     pub(crate) fn idempotency_key(self, key: &str) -> Self {
         self.header("idempotency-key", key)
     }

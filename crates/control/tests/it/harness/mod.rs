@@ -41,7 +41,7 @@ pub(crate) struct TestApp {
     pub(crate) registry: Registry,
     metrics: Metrics,
     router: Router,
-    directory: tempfile::TempDir,
+    directory: Arc<tempfile::TempDir>,
 }
 
 /// An organisation and a client for each kind of caller in it.
@@ -56,25 +56,50 @@ pub(crate) struct Tenant {
 }
 
 impl TestApp {
+    /// Over SQLite, as most tests want it.
     pub(crate) async fn start() -> Self {
         Self::start_with(EndpointPolicy::PublicOnly).await
     }
 
+    /// Over a PostgreSQL database.
+    pub(crate) async fn start_on(url: String) -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let world = (Arc::default(), Arc::default());
+        Self::assemble(directory, url, EndpointPolicy::PublicOnly, world).await
+    }
+
+    /// Another process over the same database, with the same root key.
+    pub(crate) async fn second_node(&self, url: String) -> Self {
+        let entropy = Arc::new(TestEntropy::seeded(1));
+        let world = (Arc::clone(&self.clock), entropy);
+        let directory = Arc::clone(&self.directory);
+        Self::assemble(directory, url, EndpointPolicy::PublicOnly, world).await
+    }
+
     pub(crate) async fn start_with(endpoint_policy: EndpointPolicy) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Arc::new(tempfile::tempdir().unwrap());
         let path = directory.path().join("control.db");
+        let url = format!("sqlite://{}", path.display());
+        let world = (Arc::default(), Arc::default());
+        Self::assemble(directory, url, endpoint_policy, world).await
+    }
+
+    async fn assemble(
+        directory: Arc<tempfile::TempDir>,
+        url: String,
+        endpoint_policy: EndpointPolicy,
+        (clock, entropy): (Arc<TestClock>, Arc<TestEntropy>),
+    ) -> Self {
         let database = Database::connect(&DatabaseOptions {
-            url: format!("sqlite://{}", path.display()),
+            url,
             max_connections: 4,
             timeout: Duration::from_millis(900),
         })
         .await
         .unwrap();
-        let clock = Arc::new(TestClock::default());
-        let entropy = Arc::new(TestEntropy::default());
         let storage = Arc::new(StoreSealedStorage(database.clone()));
         let keys = directory.path().join("keys");
-        std::fs::create_dir(&keys).unwrap();
+        std::fs::create_dir_all(&keys).unwrap();
         let keys = keys.join("root.key");
         let vault = vault::start::open(storage, &keys, &*clock, entropy.clone()).await;
         let vault = Arc::new(vault.unwrap());

@@ -36,6 +36,13 @@ impl Clock for TestClock {
 #[derive(Default)]
 pub(crate) struct TestEntropy(AtomicU64);
 
+impl TestEntropy {
+    /// Another sequence.
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+}
+
 impl Entropy for TestEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
