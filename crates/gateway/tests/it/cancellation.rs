@@ -88,6 +88,32 @@ async fn a_client_that_goes_away_cancels_the_provider_within_a_second() {
 }
 
 #[tokio::test]
+async fn a_hundred_clients_that_go_away_leave_nothing_behind() {
+    let slow = "simulated-chat:words=500:pace=0.05";
+    let (upstream, gateway) = simulated(&[slow]).await;
+    let leave = async || {
+        let client = gateway.client(1);
+        let question = streamed(openai(slow));
+        let stream = client.stream("/v1/chat/completions", &question).await;
+        stream.expect("an answer").next().await.expect("a piece");
+    };
+    futures::future::join_all((0..100).map(|_| leave())).await;
+    let is_closed = |_: &GatewayUnderTest| upstream.ledger().connections() == (100, 100);
+    let mut closed = false;
+    for _ in 0..3 {
+        closed = closed || gateway.within_a_second(is_closed).await;
+    }
+    assert!(closed, "{:?}", upstream.ledger().connections());
+    assert_eq!(gateway.tasks.len(), 1);
+    assert_eq!(gateway.records.all().len(), 100);
+    assert!(
+        gateway
+            .metrics()
+            .contains("quartermaster_calls_in_flight 0")
+    );
+}
+
+#[tokio::test]
 async fn a_retry_is_not_made_for_a_client_that_went_away() {
     let waits = "fault:500:retry-after=2";
     let (upstream, gateway) = simulated(&[waits]).await;
