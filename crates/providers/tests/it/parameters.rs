@@ -250,11 +250,13 @@ fn a_request_wins_over_a_configuration_which_wins_over_a_default() {
         "model": "mine", "temperature": 0.5, "max_tokens": 7, "top_p": 1, "user": "r",
         "stream": true, "stream_options": {"include_usage": false},
     });
+    // Usage alone is asked for all the same, since calls are metered; the client that did
+    // not want it is not shown it.
     assert_eq!(
         top_level(config, client),
         json!({
             "model": "gpt-4o", "temperature": 0.5, "max_completion_tokens": 7, "top_p": 1,
-            "user": "r", "stream": true, "stream_options": {"include_usage": false},
+            "user": "r", "stream": true, "stream_options": {"include_usage": true},
         })
     );
 }

@@ -435,6 +435,32 @@ fn splicing_and_encoding_make_the_same_anthropic_request() {
     }
 }
 
+#[test]
+fn usage_is_asked_for_beside_what_the_client_asks() {
+    let target = Target::new(&openai()).unwrap();
+    for (options, expected) in [
+        (json!(null), json!({"include_usage": true})),
+        (
+            json!({"include_usage": false}),
+            json!({"include_usage": true}),
+        ),
+        (
+            json!({"include_obfuscation": false}),
+            json!({"include_obfuscation": false, "include_usage": true}),
+        ),
+        (
+            json!({"include_usage": true, "x": 1}),
+            json!({"include_usage": true, "x": 1}),
+        ),
+    ] {
+        let body = json!({"model": "m", "messages": [], "stream": true, "stream_options": options});
+        let envelope = scan(body.to_string().as_bytes()).unwrap();
+        let spliced = splice(&envelope, &target).unwrap().unwrap();
+        let spliced: Value = serde_json::from_slice(&spliced.body).unwrap();
+        assert_eq!(spliced["stream_options"], expected);
+    }
+}
+
 // A quadratic scan would not end on these within any patience.
 
 #[test]

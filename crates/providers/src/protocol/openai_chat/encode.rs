@@ -48,7 +48,7 @@ pub(crate) fn top_level<'a>(
     if target.wants_stream(client_wants_stream) {
         rewrite.set("stream", "true");
         if target.asks_stream_usage {
-            rewrite.set_default("stream_options", r#"{"include_usage":true}"#);
+            ask_for_usage(&mut rewrite);
         }
     } else {
         rewrite.remove("stream_options");
@@ -100,6 +100,19 @@ fn apply_quirks<'a>(target: &'a Target, rewrite: &mut Rewrite<'_, 'a>) {
 /// one of those words, or an empty content, which becomes null.
 pub(crate) const fn rewrites(messages: &MessageWords) -> bool {
     messages.has_empty_content() || messages.has_any()
+}
+
+/// Asks for usage at the end of a stream, which metering needs, beside whatever other
+/// options the client gave. Who did not ask for it does not get to see it.
+fn ask_for_usage(rewrite: &mut Rewrite<'_, '_>) {
+    let written = rewrite.present("stream_options");
+    let mut options: Map<String, Value> = written
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default();
+    if options.get("include_usage") != Some(&Value::Bool(true)) {
+        options.insert("include_usage".to_owned(), true.into());
+        rewrite.set("stream_options", Value::Object(options).to_string());
+    }
 }
 
 /// LangChain sends the bare name of a chosen tool that is not among the tools.
