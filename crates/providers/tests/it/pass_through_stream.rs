@@ -190,7 +190,7 @@ fn check_against_decoder(id: &str, target: &Target, dialect: WireFormat, stream:
         assert_eq!(observer.usage(), usage, "{id}: {event}");
         let has_content = events.iter().any(ChatEvent::is_content);
         assert_eq!(seen.has_content, has_content, "{id}: {event}");
-        let is_complete = events.iter().any(|event| *event == ChatEvent::End);
+        let is_complete = events.contains(&ChatEvent::End);
         assert_eq!(seen.is_complete, is_complete, "{id}: {event}");
     }
     let finished = observer.finish(&mut forward).map(|seen| seen.has_content);
