@@ -120,6 +120,12 @@ impl Secrets {
         }
     }
 
+    /// Overwrites and frees what has been open for too long. The cache does so by itself
+    /// only while it is used; whoever owns this calls it now and then.
+    pub fn forget_expired(&self) {
+        self.opened.run_pending_tasks();
+    }
+
     fn open_own(
         &self,
         organization_id: OrganizationId,

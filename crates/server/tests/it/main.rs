@@ -9,6 +9,7 @@ mod cancellation;
 mod command_line;
 mod connections;
 mod first_start;
+mod freshness;
 mod model_commands;
 mod outage;
 mod queries;

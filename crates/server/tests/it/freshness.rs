@@ -1,0 +1,51 @@
+//! What a client was told exists, it can use at once on the same node.
+
+use serde_json::json;
+
+use crate::support::{CHAT, CONFIGURATIONS, app, chat, create, said};
+
+#[tokio::test]
+async fn a_configuration_is_callable_as_it_was_last_written() {
+    let server = app().start().await.unwrap();
+    let client = server.client();
+    let model = |words: u32| format!("simulated-chat:words={words}");
+    for round in 0..20 {
+        let name = format!("fresh-{round}");
+        let body = json!({"name": name, "provider": "simulated", "model": model(1)});
+        let id = create(&client, &body).await;
+        let first = client.post(CHAT, &chat(&name)).await.unwrap();
+        assert_eq!(said(&first), "word-1");
+
+        let path = format!("{CONFIGURATIONS}/{id}");
+        let changed = client
+            .patch(&path, &json!({"model": model(2)}))
+            .await
+            .unwrap();
+        assert_eq!(changed.status, 200, "{}", changed.text());
+        let second = client.post(CHAT, &chat(&name)).await.unwrap();
+        assert_eq!(said(&second), "word-1 word-2");
+
+        assert_eq!(client.delete(&path).await.unwrap().status, 204);
+        let gone = client.post(CHAT, &chat(&name)).await.unwrap();
+        assert_eq!(gone.status, 404, "{}", gone.text());
+    }
+}
+
+#[tokio::test]
+async fn a_key_works_once_made_and_not_once_revoked() {
+    let server = app().start().await.unwrap();
+    let client = server.client();
+    for round in 0..10 {
+        let body = json!({"name": format!("key-{round}"), "scopes": ["invoke"]});
+        let made = client.post("/v1/api-keys", &body).await.unwrap();
+        assert_eq!(made.status, 201, "{}", made.text());
+        let made = made.json();
+        let caller = server.stranger().with_key(made["key"].as_str().unwrap());
+        said(&caller.post(CHAT, &chat("simulated")).await.unwrap());
+
+        let path = format!("/v1/api-keys/{}", made["id"].as_str().unwrap());
+        assert_eq!(client.delete(&path).await.unwrap().status, 204);
+        let refused = caller.post(CHAT, &chat("simulated")).await.unwrap();
+        assert_eq!(refused.status, 401, "{}", refused.text());
+    }
+}
