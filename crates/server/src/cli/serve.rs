@@ -12,8 +12,9 @@ use tokio_util::task::TaskTracker;
 use super::{SettingsArguments, output};
 use crate::http::{ConnectionLimits, Listener, bind, descriptors};
 use crate::settings::{self, Settings, seconds};
+use crate::shutdown::Signals;
+use crate::telemetry;
 use crate::wiring::{self, Runtime, Server};
-use crate::{shutdown, telemetry};
 
 /// Run the server
 #[derive(Debug, Args)]
@@ -47,6 +48,7 @@ impl Serve {
         telemetry::begin(settings.log.format);
         settings::warn_of_stray_variables();
         descriptors::raise_limit(settings.server.max_connections);
+        let mut signals = Signals::listen()?;
         // The ports come first: a first start that fails here has not made a key that
         // nobody gets to see.
         let ports = Ports::bind(&settings).await?;
@@ -61,8 +63,9 @@ impl Serve {
         if let Some(key) = first_key {
             introduce(&key, address)?;
         }
-        shutdown::signal().await?;
-        end(&settings, &runtime).await
+        signals.next().await;
+        end(&settings, &runtime, &mut signals).await;
+        Ok(())
     }
 }
 
@@ -124,7 +127,7 @@ impl Ports {
 }
 
 /// Lets calls under way finish. A second signal ends the process at once.
-async fn end(settings: &Settings, runtime: &Runtime) -> anyhow::Result<()> {
+async fn end(settings: &Settings, runtime: &Runtime, signals: &mut Signals) {
     tracing::info!("shutting down: calls under way may finish");
     runtime.shutdown.cancel();
     runtime.tasks.close();
@@ -133,13 +136,9 @@ async fn end(settings: &Settings, runtime: &Runtime) -> anyhow::Result<()> {
     tokio::select! {
         () = runtime.tasks.wait() => {}
         () = tokio::time::sleep(limit) => tracing::warn!("some tasks did not end in time"),
-        signal = shutdown::signal() => {
-            signal?;
-            tracing::warn!("a second signal: calls under way are cut off");
-        }
+        () = signals.next() => tracing::warn!("a second signal: calls under way are cut off"),
     }
     tracing::info!("stopped");
-    Ok(())
 }
 
 /// Shows the first key, the only time that it can be shown.

@@ -8,7 +8,7 @@ use testkit::simulator::{Simulator, behaviour};
 use tokio::net::TcpListener;
 
 use super::output;
-use crate::shutdown;
+use crate::shutdown::Signals;
 
 /// A stand-in for providers. It answers OpenAI's chat completions and Anthropic's
 /// messages, needs no key, and misbehaves on demand.
@@ -58,10 +58,11 @@ impl Simulate {
             "the stand-in listens on http://{}",
             listener.local_addr()?
         ));
+        let mut signals = Signals::listen()?;
         let simulator = Simulator::remembering(self.remember);
         tokio::select! {
             served = simulator.serve(listener) => served?,
-            signal = shutdown::signal() => signal?,
+            () = signals.next() => {}
         }
         Ok(())
     }
