@@ -14,7 +14,7 @@ use crate::answer::{Answer, time};
 use crate::error::ApiError;
 use crate::extract::caller::Authenticated;
 use crate::extract::path::Page;
-use crate::openapi::{Paging, Refusals, Unprocessable};
+use crate::openapi::{AuditEventPaging, Refusals, Unprocessable};
 use crate::state::ControlState;
 
 /// One change.
@@ -86,7 +86,7 @@ impl<'row> From<&'row AuditEvent> for AuditEventView<'row> {
     path = "/v1/audit-events",
     operation_id = "list_audit_events",
     tag = "Audit",
-    params(Paging),
+    params(AuditEventPaging),
     responses(
         (status = 200, description = "A page of them", body = AuditEventPage),
         Refusals, Unprocessable

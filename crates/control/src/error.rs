@@ -143,6 +143,11 @@ impl ApiError {
         self
     }
 
+    /// Whether the request is at fault, rather than something that it needs.
+    pub(crate) fn is_about_the_request(&self) -> bool {
+        self.status.is_client_error()
+    }
+
     #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status

@@ -76,8 +76,7 @@ pub(crate) struct IdempotencyKey {
     #[param(
         rename = "Idempotency-Key",
         required = false,
-        min_length = 1,
-        max_length = 257,
+        pattern = r#"^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$"#,
         example = "550e8400-e29b-41d4-a716-446655440000"
     )]
     idempotency_key: Option<String>,
@@ -93,13 +92,26 @@ pub(crate) struct IfMatchHeader {
     if_match: Option<String>,
 }
 
-/// Members of a query that cut a list into pages.
+/// Pages of revisions.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it only describes a query to the document")]
-pub(crate) struct Paging {
+pub(crate) struct RevisionPaging {
     /// `next_cursor` of the page before.
-    #[param(required = false)]
+    #[param(required = false, pattern = "^[1-9][0-9]{0,17}$")]
+    cursor: Option<String>,
+    /// Items at most.
+    #[param(required = false, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<i64>,
+}
+
+/// Pages of audit events.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it only describes a query to the document")]
+pub(crate) struct AuditEventPaging {
+    /// `next_cursor` of the page before.
+    #[param(required = false, format = Uuid)]
     cursor: Option<String>,
     /// Items at most.
     #[param(required = false, minimum = 1, maximum = 200, default = 50)]

@@ -22,7 +22,8 @@ use crate::extract::call::{BodyRule, Call};
 use crate::extract::caller::Authenticated;
 use crate::openapi::{Conflict, Refusals, Unprocessable};
 use crate::state::ControlState;
-use crate::write::{Audited, Done, Operation, Outcome, Preparation, WriteContext};
+use crate::write::context::{Preparation, WriteContext};
+use crate::write::{Audited, Done, Operation, Outcome};
 
 /// An organisation.
 #[derive(Debug, Serialize, ToSchema)]
@@ -95,7 +96,7 @@ pub(crate) struct CreateOrganization {
     security(("api_key" = ["operator"]))
 )]
 pub(crate) async fn create(State(state): State<ControlState>, request: Request) -> Response {
-    crate::write::write::<CreateOrganization>(state, request).await
+    crate::write::drive::write::<CreateOrganization>(state, request).await
 }
 
 impl Operation for CreateOrganization {

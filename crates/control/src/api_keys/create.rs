@@ -25,7 +25,8 @@ use crate::extract::caller::require;
 use crate::idempotency;
 use crate::openapi::{Conflict, NotFound, Refusals, Unprocessable};
 use crate::state::ControlState;
-use crate::write::{Audited, Deposited, Done, Operation, Outcome, Preparation, WriteContext};
+use crate::write::context::{Deposited, Preparation, WriteContext};
+use crate::write::{Audited, Done, Operation, Outcome};
 
 /// A new API key.
 #[derive(ToSchema)]
@@ -61,7 +62,7 @@ pub(crate) struct CreateApiKey {
     security(("api_key" = ["admin"]))
 )]
 pub(crate) async fn create(State(state): State<ControlState>, request: Request) -> Response {
-    crate::write::write::<CreateApiKey>(state, request).await
+    crate::write::drive::write::<CreateApiKey>(state, request).await
 }
 
 pub(crate) struct Prepared {

@@ -13,7 +13,8 @@ use crate::error::ApiError;
 use crate::extract::call::{BodyRule, Call};
 use crate::openapi::{Conflict, NotFound, Refusals, Unprocessable};
 use crate::state::ControlState;
-use crate::write::{Audited, Done, Operation, Outcome, Preparation, WriteContext};
+use crate::write::context::{Preparation, WriteContext};
+use crate::write::{Audited, Done, Operation, Outcome};
 
 /// Revoke an API key
 ///
@@ -35,7 +36,7 @@ use crate::write::{Audited, Done, Operation, Outcome, Preparation, WriteContext}
     security(("api_key" = ["admin"]))
 )]
 pub(crate) async fn revoke(State(state): State<ControlState>, request: Request) -> Response {
-    crate::write::write::<Revoke>(state, request).await
+    crate::write::drive::write::<Revoke>(state, request).await
 }
 
 struct Revoke(ApiKeyId);

@@ -15,52 +15,61 @@ use crate::error::ApiError;
 
 /// Every path of the API with the methods it knows.
 #[derive(Clone, Default)]
-pub(crate) struct RouteTable(Arc<Vec<(Vec<String>, Method)>>);
+pub(crate) struct RouteTable(Arc<Vec<Route>>);
+
+struct Route {
+    segments: Vec<String>,
+    /// As `Allow` lists them.
+    methods: String,
+}
 
 impl RouteTable {
     /// The table of a document.
     pub(crate) fn of(document: &OpenApi) -> Self {
-        let routes = document.paths.paths.iter().filter_map(|(path, item)| {
-            let segments = path.split('/').map(str::to_owned).collect();
-            Some((segments, first_method(item)?))
+        let routes = document.paths.paths.iter().map(|(path, item)| Route {
+            segments: path.split('/').map(str::to_owned).collect(),
+            methods: methods(item),
         });
         Self(Arc::new(routes.collect()))
     }
 
-    /// The first method of the route at `path`, if there is one.
-    fn method_at(&self, path: &str) -> Option<&Method> {
+    /// The methods of the route at `path`, if there is one.
+    fn methods_at(&self, path: &str) -> Option<&str> {
         let mut routes = self.0.iter();
-        let (_, method) = routes.find(|(segments, _)| {
+        let route = routes.find(|route| {
             let mut given = path.split('/');
-            let fits = segments.iter().all(|segment| {
+            let fits = route.segments.iter().all(|segment| {
                 given.next().is_some_and(|given| {
                     segment == given || (segment.starts_with('{') && !given.is_empty())
                 })
             });
             fits && given.next().is_none()
         })?;
-        Some(method)
+        Some(&route.methods)
     }
 }
 
-/// FastAPI has one route for each path and method, and names in `Allow` only the method
-/// of the first that fits the path; so do we, since its clients have seen nothing else.
-fn first_method(item: &PathItem) -> Option<Method> {
-    [
-        (item.get.is_some(), Method::GET),
-        (item.put.is_some(), Method::PUT),
-        (item.post.is_some(), Method::POST),
-        (item.patch.is_some(), Method::PATCH),
-        (item.delete.is_some(), Method::DELETE),
-    ]
-    .into_iter()
-    .find_map(|(is_there, method)| is_there.then_some(method))
+/// FastAPI has one route for each method and names in `Allow` only the first that fits
+/// the path; RFC 9110 (15.5.6) wants all of them, and has them here.
+fn methods(item: &PathItem) -> String {
+    let all = [
+        (item.get.is_some(), "GET"),
+        (item.put.is_some(), "PUT"),
+        (item.post.is_some(), "POST"),
+        (item.patch.is_some(), "PATCH"),
+        (item.delete.is_some(), "DELETE"),
+    ];
+    let known = all.into_iter().filter(|(is_there, _)| *is_there);
+    known
+        .map(|(_, method)| method)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// No route fits: 307 where the path has a slash too many, else 404.
 pub(crate) async fn unknown_path(State(table): State<RouteTable>, uri: Uri) -> Response {
     if let Some(path) = uri.path().strip_suffix('/')
-        && table.method_at(path).is_some()
+        && table.methods_at(path).is_some()
     {
         let location = match uri.query() {
             Some(query) => format!("{path}?{query}"),
@@ -81,7 +90,8 @@ pub(crate) async fn wrong_method(
     request: Request,
     next: Next,
 ) -> Response {
-    let allowed = table.method_at(request.uri().path()).cloned();
+    let allowed = table.methods_at(request.uri().path());
+    let allowed = allowed.map(HeaderValue::from_str).and_then(Result::ok);
     let is_head = request.method() == Method::HEAD;
     let is_refused = is_head && allowed.is_some() && !request.uri().path().contains("health");
     let mut response = if is_refused {
@@ -92,10 +102,8 @@ pub(crate) async fn wrong_method(
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         response =
             ApiError::text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response();
-        let allow = allowed.as_ref().map(Method::as_str).unwrap_or_default();
-        if let Ok(allow) = HeaderValue::from_str(allow) {
-            response.headers_mut().insert(ALLOW, allow);
-        }
+        let allow = allowed.unwrap_or(HeaderValue::from_static(""));
+        response.headers_mut().insert(ALLOW, allow);
         if is_head {
             response.headers_mut().remove(CONTENT_LENGTH);
             *response.body_mut() = Body::empty();

@@ -66,7 +66,8 @@ pub(crate) struct CreateModelConfiguration {
     /// The provider's key, or a JSON object of its secret fields. Goes to the vault and
     /// is never shown again. Needed where neither the organisation nor the installation
     /// has a key for the provider.
-    #[schema(value_type = Option<String>, write_only)]
+    #[schema(value_type = Option<String>, write_only, max_length = 32768,
+             pattern = r"^[!-~]{1,8192}$|^\s*\{[\s\S]*\}\s*$")]
     pub(crate) api_key: Option<Secret>,
 }
 
@@ -84,7 +85,8 @@ pub(crate) struct UpdateModelConfiguration {
     pub(crate) model: Option<String>,
     /// Replaces the stored key: there will be a new `api_key_alias`. Needed where the
     /// change moves a stored key to another host. Null leaves the key as it is.
-    #[schema(value_type = Option<String>, write_only)]
+    #[schema(value_type = Option<String>, write_only, max_length = 32768,
+             pattern = r"^[!-~]{1,8192}$|^\s*\{[\s\S]*\}\s*$")]
     pub(crate) api_key: Option<Secret>,
     /// If true, removes the stored key: the organisation's or the installation's serves.
     #[schema(value_type = Option<bool>)]

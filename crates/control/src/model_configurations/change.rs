@@ -13,7 +13,8 @@ use crate::error::ApiError;
 use crate::model_configurations::rules::{self, Destination, Key};
 use crate::model_configurations::view::ModelConfigurationView;
 use crate::model_configurations::{name_taken, not_found, require_own};
-use crate::write::{Audited, Deposited, Done, Outcome, Preparation, WriteContext};
+use crate::write::context::{Deposited, Preparation, WriteContext};
+use crate::write::{Audited, Done, Outcome};
 
 /// A change that has been checked against the row it was made for.
 pub(crate) struct CheckedChange {

@@ -19,7 +19,8 @@ use crate::model_configurations::view::ModelConfigurationView;
 use crate::model_configurations::{name_taken, rules};
 use crate::openapi::{Conflict, Refusals, Unprocessable};
 use crate::state::ControlState;
-use crate::write::{Audited, Deposited, Done, Operation, Outcome, Preparation, WriteContext};
+use crate::write::context::{Deposited, Preparation, WriteContext};
+use crate::write::{Audited, Done, Operation, Outcome};
 
 /// Create a model configuration
 ///
@@ -41,7 +42,7 @@ use crate::write::{Audited, Deposited, Done, Operation, Outcome, Preparation, Wr
     security(("api_key" = ["manage"]))
 )]
 pub(crate) async fn create(State(state): State<ControlState>, request: Request) -> Response {
-    crate::write::write::<Create>(state, request).await
+    crate::write::drive::write::<Create>(state, request).await
 }
 
 struct Create(CreateModelConfiguration);

@@ -14,7 +14,8 @@ use crate::model_configurations::view::ModelConfigurationView;
 use crate::model_configurations::{not_found, require_own};
 use crate::openapi::{Changed, Conflict, NotOwn, Refusals, Unprocessable};
 use crate::state::ControlState;
-use crate::write::{Audited, Done, Operation, Outcome, Preparation, WriteContext};
+use crate::write::context::{Preparation, WriteContext};
+use crate::write::{Audited, Done, Operation, Outcome};
 
 /// Delete a model configuration
 ///
@@ -35,7 +36,7 @@ use crate::write::{Audited, Done, Operation, Outcome, Preparation, WriteContext}
     security(("api_key" = ["manage"]))
 )]
 pub(crate) async fn delete(State(state): State<ControlState>, request: Request) -> Response {
-    crate::write::write::<Delete>(state, request).await
+    crate::write::drive::write::<Delete>(state, request).await
 }
 
 struct Delete(ModelConfigurationId);

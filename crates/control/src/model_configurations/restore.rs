@@ -14,7 +14,8 @@ use crate::model_configurations::rules::Key;
 use crate::model_configurations::view::ModelConfigurationView;
 use crate::openapi::{Changed, Conflict, NotOwn, Refusals, Unprocessable};
 use crate::state::ControlState;
-use crate::write::{Operation, Outcome, Preparation, WriteContext};
+use crate::write::context::{Preparation, WriteContext};
+use crate::write::{Operation, Outcome};
 
 /// Restore a revision
 ///
@@ -40,7 +41,7 @@ use crate::write::{Operation, Outcome, Preparation, WriteContext};
     security(("api_key" = ["manage"]))
 )]
 pub(crate) async fn restore(State(state): State<ControlState>, request: Request) -> Response {
-    crate::write::write::<Restore>(state, request).await
+    crate::write::drive::write::<Restore>(state, request).await
 }
 
 struct Restore {

@@ -12,7 +12,7 @@ use crate::extract::caller::Authenticated;
 use crate::extract::path::{Page, PathParameters};
 use crate::model_configurations::read::{id_in, visible};
 use crate::model_configurations::view::RevisionView;
-use crate::openapi::{NotFound, Paging, Refusals, Unprocessable};
+use crate::openapi::{NotFound, Refusals, RevisionPaging, Unprocessable};
 use crate::state::ControlState;
 
 /// A page of revisions, newest first.
@@ -32,7 +32,7 @@ struct RevisionPage<'row> {
     path = "/v1/model-configurations/{model_configuration_id}/revisions",
     operation_id = "list_model_configuration_revisions",
     tag = "Model configurations",
-    params(("model_configuration_id" = uuid::Uuid, Path, description = "Which one"), Paging),
+    params(("model_configuration_id" = uuid::Uuid, Path, description = "Which one"), RevisionPaging),
     responses(
         (status = 200, description = "A page of them", body = RevisionPage),
         Refusals, NotFound, Unprocessable

@@ -14,7 +14,8 @@ use crate::model_configurations::rules::Key;
 use crate::model_configurations::view::ModelConfigurationView;
 use crate::openapi::{Changed, Conflict, NotOwn, Refusals, Unprocessable};
 use crate::state::ControlState;
-use crate::write::{Operation, Outcome, Preparation, WriteContext};
+use crate::write::context::{Preparation, WriteContext};
+use crate::write::{Operation, Outcome};
 
 /// Update a model configuration
 ///
@@ -40,7 +41,7 @@ use crate::write::{Operation, Outcome, Preparation, WriteContext};
     security(("api_key" = ["manage"]))
 )]
 pub(crate) async fn update(State(state): State<ControlState>, request: Request) -> Response {
-    crate::write::write::<Update>(state, request).await
+    crate::write::drive::write::<Update>(state, request).await
 }
 
 struct Update {

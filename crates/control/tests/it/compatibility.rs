@@ -46,18 +46,20 @@ async fn a_slash_too_many_is_a_redirect_that_stays_here() {
 async fn wrong_methods_are_fastapis_405() {
     let app = TestApp::start().await;
     let tenant = app.tenant("a").await;
-    for (method, path) in [
-        (Method::PUT, "/v1/model-configurations"),
-        (Method::OPTIONS, "/v1/model-configurations"),
-        (Method::DELETE, "/v1/organizations"),
-        (Method::POST, "/v1/health"),
-        (Method::HEAD, "/v1/model-configurations"),
-        (Method::HEAD, "/v1/providers"),
+    let item = format!("/v1/model-configurations/{}", uuid::Uuid::from_u128(1));
+    for (method, path, allow) in [
+        (Method::PUT, "/v1/model-configurations", "GET, POST"),
+        (Method::OPTIONS, "/v1/model-configurations", "GET, POST"),
+        (Method::PUT, &item, "GET, PATCH, DELETE"),
+        (Method::DELETE, "/v1/organizations", "GET, POST"),
+        (Method::POST, "/v1/health", "GET"),
+        (Method::HEAD, "/v1/model-configurations", "GET, POST"),
+        (Method::HEAD, "/v1/providers", "GET"),
     ] {
         for client in [app.anonymous(), tenant.developer.clone()] {
             let answer = client.call(method.clone(), path).send().await;
             assert_eq!(answer.status, 405, "{method} {path}");
-            assert_eq!(answer.header("allow"), Some("GET"), "{method} {path}");
+            assert_eq!(answer.header("allow"), Some(allow), "{method} {path}");
             if method == Method::HEAD {
                 assert!(answer.body.is_empty());
             } else {

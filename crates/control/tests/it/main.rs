@@ -10,6 +10,7 @@
 mod harness;
 
 mod api_keys;
+mod architecture;
 mod authentication;
 mod compatibility;
 mod idempotency;
