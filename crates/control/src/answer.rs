@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 
-/// Status, headers and body of a success.
-#[derive(Clone, Debug)]
+/// Status, headers and body of a success. It has no `Debug`, since it may show a new key.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,

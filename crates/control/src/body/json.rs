@@ -9,8 +9,9 @@
 
 use std::collections::HashMap;
 
-/// A JSON value as it was written.
-#[derive(Clone, Debug, PartialEq)]
+/// A JSON value as it was written. It has no `Debug` but in tests: it may hold a key.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) enum Json {
     Null,
     Bool(bool),
@@ -25,7 +26,8 @@ pub(crate) enum Json {
 
 /// A JSON string. A lone surrogate, which no Rust string can hold, is replaced by
 /// U+FFFD and noted, so that whoever needs the text can refuse it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) struct Text {
     pub(crate) value: String,
     pub(crate) has_lone_surrogate: bool,

@@ -25,8 +25,8 @@ pub(crate) const MAXIMUM_BYTES: usize = 1024 * 1024;
 /// How long a client may take to send its body.
 const SLOWEST_BODY: Duration = Duration::from_secs(8);
 
-/// A body as the caller sent it, not yet validated.
-#[derive(Clone, Debug, PartialEq)]
+/// A body as the caller sent it, not yet validated. It has no `Debug`, since it may hold
+/// a key.
 pub(crate) enum Content {
     /// Nothing was sent.
     Absent,

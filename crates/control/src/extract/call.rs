@@ -25,8 +25,8 @@ pub(crate) enum BodyRule {
     Ignored,
 }
 
-/// A request whose caller is known and whose body is parsed, but not validated.
-#[derive(Clone, Debug)]
+/// A request whose caller is known and whose body is parsed, but not validated. It has
+/// no `Debug`, since the body may hold a key.
 pub(crate) struct Call {
     pub(crate) caller: Caller,
     pub(crate) method: Method,

@@ -302,3 +302,54 @@ async fn private_hosts_are_the_operators_to_allow() {
         assert_eq!(answer.status, status, "{answer:?}");
     }
 }
+
+#[tokio::test]
+async fn an_external_vault_keeps_what_is_used_and_nothing_else() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
+    let client = &tenant.admin;
+    *app.slow_vault.external.lock().unwrap() = Some(std::collections::BTreeMap::new());
+    let kept = || -> Vec<String> {
+        let secrets = app.slow_vault.external.lock().unwrap();
+        secrets.as_ref().unwrap().values().cloned().collect()
+    };
+    let created = client.create(with_key()).await;
+    assert_eq!(kept(), [KEY]);
+    assert!(
+        !app.holds_secret(&alias(&created)).await,
+        "it is not in the database"
+    );
+    assert_eq!(client.post(PATH, with_key()).await.status, 409);
+    let nowhere = format!("{PATH}/{}", uuid::Uuid::from_u128(1));
+    assert_eq!(
+        client
+            .patch(&nowhere, json!({"api_key": "sk-2"}))
+            .await
+            .status,
+        404
+    );
+    assert_eq!(
+        kept(),
+        [KEY],
+        "what a refused write had deposited is taken back"
+    );
+    let keys = || {
+        let call = client
+            .call(http::Method::POST, "/v1/api-keys")
+            .json(json!({"name": "x"}));
+        call.idempotency_key("k").send()
+    };
+    assert_eq!(
+        keys().await.body,
+        keys().await.body,
+        "a sealed answer is found there too"
+    );
+    client.delete(&item(&created)).await;
+    let mut outbox = app.outbox();
+    outbox.vault = app.slow_vault.clone();
+    outbox.sweep().await.unwrap();
+    assert_eq!(kept().len(), 1, "the sealed answer");
+    app.clock.advance(SignedDuration::from_hours(49));
+    outbox.sweep().await.unwrap();
+    assert_eq!(kept(), Vec::<String>::new());
+}

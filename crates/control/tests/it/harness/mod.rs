@@ -4,7 +4,7 @@ pub(crate) mod client;
 pub(crate) mod sealed_storage;
 pub(crate) mod world;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -309,6 +309,8 @@ pub(crate) struct SlowVault {
     vault: Arc<EmbeddedVault>,
     gate: tokio::sync::Semaphore,
     is_down: Mutex<bool>,
+    /// Secrets kept outside the database, where a test wants an external vault.
+    pub(crate) external: Mutex<Option<BTreeMap<Alias, String>>>,
 }
 
 impl SlowVault {
@@ -317,6 +319,7 @@ impl SlowVault {
             vault,
             gate: tokio::sync::Semaphore::new(1_000_000),
             is_down: Mutex::new(false),
+            external: Mutex::new(None),
         }
     }
 
@@ -346,16 +349,28 @@ impl SlowVault {
 impl VaultBackend for SlowVault {
     async fn put(&self, binding: &Binding, secret: &Secret) -> Result<Deposit, VaultError> {
         self.pass().await?;
+        if let Some(secrets) = self.external.lock().unwrap().as_mut() {
+            secrets.insert(binding.alias.clone(), secret.expose().to_owned());
+            return Ok(Deposit::External);
+        }
         self.vault.put(binding, secret).await
     }
 
     async fn get(&self, binding: &Binding) -> Result<Secret, VaultError> {
         self.pass().await?;
+        if let Some(secrets) = self.external.lock().unwrap().as_ref() {
+            let secret = secrets.get(&binding.alias).ok_or(VaultError::NotFound)?;
+            return Ok(Secret::new(secret.clone()));
+        }
         self.vault.get(binding).await
     }
 
     async fn delete(&self, alias: &Alias) -> Result<(), VaultError> {
         self.pass().await?;
+        if let Some(secrets) = self.external.lock().unwrap().as_mut() {
+            secrets.remove(alias);
+            return Ok(());
+        }
         self.vault.delete(alias).await
     }
 
