@@ -163,6 +163,9 @@ pub(crate) enum LocationItem {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "it only describes answers to the document")]
 pub(crate) enum Refusals {
+    /// Two `Authorization` headers, or a body that is no text.
+    #[response(status = 400)]
+    BadRequest(HttpError),
     /// No API key, or not a good one.
     #[response(status = 401)]
     Unauthenticated(HttpError),
@@ -203,9 +206,21 @@ pub(crate) enum Conflict {
     /// in_progress`, try again) or was used for another request (`mismatch`, final).
     #[response(status = 409)]
     Conflict(HttpError),
+}
+
+/// Every write with a body.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it only describes answers to the document")]
+pub(crate) enum BodyRefusals {
+    /// The body did not arrive in time.
+    #[response(status = 408)]
+    TooSlow(HttpError),
     /// The body is larger than 1 MiB.
     #[response(status = 413)]
     TooLarge(HttpError),
+    /// The body has a `Content-Encoding`.
+    #[response(status = 415)]
+    Encoded(HttpError),
 }
 
 /// Writes with `If-Match`.

@@ -20,7 +20,7 @@ use crate::body::fields::{Faults, Fields};
 use crate::error::ApiError;
 use crate::extract::call::{BodyRule, Call};
 use crate::extract::caller::Authenticated;
-use crate::openapi::{Conflict, Refusals, Unprocessable};
+use crate::openapi::{BodyRefusals, Conflict, Refusals, Unprocessable};
 use crate::state::ControlState;
 use crate::write::context::{Preparation, WriteContext};
 use crate::write::{Audited, Done, Operation, Outcome};
@@ -91,7 +91,7 @@ pub(crate) struct CreateOrganization {
     request_body = CreateOrganization,
     responses(
         (status = 201, description = "The new organisation", body = OrganizationView),
-        Refusals, Conflict, Unprocessable
+        Refusals, Conflict, BodyRefusals, Unprocessable
     ),
     security(("api_key" = ["operator"]))
 )]

@@ -23,7 +23,7 @@ use crate::error::ApiError;
 use crate::extract::call::{BodyRule, Call};
 use crate::extract::caller::require;
 use crate::idempotency;
-use crate::openapi::{Conflict, NotFound, Refusals, Unprocessable};
+use crate::openapi::{BodyRefusals, Conflict, NotFound, Refusals, Unprocessable};
 use crate::state::ControlState;
 use crate::write::context::{Deposited, Preparation, WriteContext};
 use crate::write::{Audited, Done, Operation, Outcome};
@@ -37,7 +37,7 @@ pub(crate) struct CreateApiKey {
     name: String,
     /// What it allows; at most what the caller's own key allows. Left out: everything
     /// inside the organisation that the caller may do.
-    #[schema(value_type = Option<Vec<ScopeName>>)]
+    #[schema(value_type = Option<Vec<ScopeName>>, min_items = 1)]
     scopes: Option<BTreeSet<Scope>>,
     /// Whose key it is to be. Another organisation than one's own needs `operator`.
     #[schema(value_type = Option<uuid::Uuid>)]
@@ -57,7 +57,7 @@ pub(crate) struct CreateApiKey {
     request_body = CreateApiKey,
     responses(
         (status = 201, description = "The new key", body = CreatedApiKeyView),
-        Refusals, NotFound, Conflict, Unprocessable
+        Refusals, NotFound, Conflict, BodyRefusals, Unprocessable
     ),
     security(("api_key" = ["admin"]))
 )]

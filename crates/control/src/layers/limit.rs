@@ -29,3 +29,42 @@ pub(crate) async fn layer(request: Request, next: Next) -> Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use http::StatusCode;
+    use http::header::RETRY_AFTER;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn answer(path: &str) -> Response {
+        let router = Router::new()
+            .route("/hangs", get(std::future::pending::<()>))
+            .route("/panics", get(|| async { panic!("sk-canary") as () }))
+            .layer(from_fn(layer));
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        router.oneshot(request).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_hangs_is_a_503() {
+        let response = answer("/hangs").await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key(RETRY_AFTER));
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_a_500_that_says_nothing() {
+        let response = answer("/panics").await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(response.into_body(), 1000)
+            .await
+            .unwrap();
+        assert_eq!(&body[..], br#"{"detail":"Internal Server Error"}"#);
+    }
+}

@@ -75,13 +75,13 @@ pub(crate) struct CreateModelConfiguration {
 #[derive(Clone, Default, ToSchema)]
 #[schema(as = ModelConfigurationUpdate, example = json!({"temperature": 0.7, "max_tokens": null}))]
 pub(crate) struct UpdateModelConfiguration {
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 255)]
     pub(crate) name: Option<String>,
     #[schema(value_type = Option<String>)]
     pub(crate) description: Sent<String>,
-    #[schema(min_length = 1, max_length = 50)]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 50)]
     pub(crate) provider: Option<String>,
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 255)]
     pub(crate) model: Option<String>,
     /// Replaces the stored key: there will be a new `api_key_alias`. Needed where the
     /// change moves a stored key to another host. Null leaves the key as it is.
@@ -104,7 +104,9 @@ pub(crate) struct UpdateModelConfiguration {
     pub(crate) additional_params: Sent<Map<String, Value>>,
     #[schema(value_type = Option<String>)]
     pub(crate) agent_harness_version_string: Sent<String>,
+    #[schema(value_type = bool, required = false)]
     pub(crate) is_computer_use_model: Option<bool>,
+    #[schema(value_type = bool, required = false)]
     pub(crate) is_archived: Option<bool>,
 }
 

@@ -17,7 +17,7 @@ use crate::model_configurations::body::CreateModelConfiguration;
 use crate::model_configurations::change::{deposit, key_of};
 use crate::model_configurations::view::ModelConfigurationView;
 use crate::model_configurations::{name_taken, rules};
-use crate::openapi::{Conflict, Refusals, Unprocessable};
+use crate::openapi::{BodyRefusals, Conflict, Refusals, Unprocessable};
 use crate::state::ControlState;
 use crate::write::context::{Deposited, Preparation, WriteContext};
 use crate::write::{Audited, Done, Operation, Outcome};
@@ -36,8 +36,9 @@ use crate::write::{Audited, Done, Operation, Outcome};
     responses(
         (status = 201, description = "The new model configuration", body = ModelConfigurationView,
          headers(("ETag" = String, description = "Its revision"))),
-        (status = 400, description = "Nobody has a key for the provider", body = crate::openapi::HttpError),
-        Refusals, Conflict, Unprocessable
+        Refusals, Conflict, BodyRefusals, Unprocessable,
+        (status = 400, description = "Nobody has a key for the provider; two `Authorization` headers; a body that is no text",
+         body = crate::openapi::HttpError)
     ),
     security(("api_key" = ["manage"]))
 )]

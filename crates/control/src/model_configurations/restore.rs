@@ -35,8 +35,9 @@ use crate::write::{Operation, Outcome};
     responses(
         (status = 200, description = "As it is now", body = ModelConfigurationView,
          headers(("ETag" = String, description = "Its revision"))),
-        (status = 400, description = "Nobody has a key for the provider", body = crate::openapi::HttpError),
-        Refusals, NotOwn, Conflict, Changed, Unprocessable
+        Refusals, NotOwn, Conflict, Changed, Unprocessable,
+        (status = 400, description = "Nobody has a key for the provider; two `Authorization` headers; a body that is no text",
+         body = crate::openapi::HttpError)
     ),
     security(("api_key" = ["manage"]))
 )]

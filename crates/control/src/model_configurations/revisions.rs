@@ -1,5 +1,7 @@
 //! `GET /v1/model-configurations/{id}/revisions`.
 
+use std::str::FromStr;
+
 use axum::extract::State;
 use domain::api_key::Scope;
 use http::{StatusCode, Uri};
@@ -14,6 +16,20 @@ use crate::model_configurations::read::{id_in, visible};
 use crate::model_configurations::view::RevisionView;
 use crate::openapi::{NotFound, Refusals, RevisionPaging, Unprocessable};
 use crate::state::ControlState;
+
+/// The number of a revision, as a cursor.
+struct Number(i64);
+
+impl FromStr for Number {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let number: i64 = text.parse().map_err(drop)?;
+        // One spelling only, so that nobody takes a cursor for a number to count with.
+        let is_ours = number > 0 && number.to_string() == text;
+        is_ours.then_some(Self(number)).ok_or(())
+    }
+}
 
 /// A page of revisions, newest first.
 #[derive(Serialize, ToSchema)]
@@ -47,14 +63,14 @@ pub(crate) async fn revisions(
 ) -> Result<Answer, ApiError> {
     let organization_id = caller.with(Scope::Manage)?.organization_id;
     let id = id_in(&path)?;
-    let page = Page::<i64>::read(&uri)?;
+    let page = Page::<Number>::read(&uri)?;
     visible(&state, organization_id, id).await?;
     // One more than asked for tells whether there is another page.
     let rows = store::model_configurations::revisions(
         state.database(),
         organization_id,
         id,
-        page.after,
+        page.after.as_ref().map(|after| after.0),
         page.limit + 1,
     )
     .await?;

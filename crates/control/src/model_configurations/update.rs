@@ -12,7 +12,7 @@ use crate::model_configurations::body::UpdateModelConfiguration;
 use crate::model_configurations::change::{self, CheckedChange};
 use crate::model_configurations::rules::Key;
 use crate::model_configurations::view::ModelConfigurationView;
-use crate::openapi::{Changed, Conflict, NotOwn, Refusals, Unprocessable};
+use crate::openapi::{BodyRefusals, Changed, Conflict, NotOwn, Refusals, Unprocessable};
 use crate::state::ControlState;
 use crate::write::context::{Preparation, WriteContext};
 use crate::write::{Operation, Outcome};
@@ -35,8 +35,9 @@ use crate::write::{Operation, Outcome};
     responses(
         (status = 200, description = "As it is now", body = ModelConfigurationView,
          headers(("ETag" = String, description = "Its revision"))),
-        (status = 400, description = "Nobody has a key for the provider", body = crate::openapi::HttpError),
-        Refusals, NotOwn, Conflict, Changed, Unprocessable
+        Refusals, NotOwn, Conflict, Changed, BodyRefusals, Unprocessable,
+        (status = 400, description = "Nobody has a key for the provider; two `Authorization` headers; a body that is no text",
+         body = crate::openapi::HttpError)
     ),
     security(("api_key" = ["manage"]))
 )]
