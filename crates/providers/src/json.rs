@@ -117,6 +117,19 @@ impl Members {
             .ok_or_else(|| self.error(name, "is missing"))
     }
 
+    /// Puts a member back as it was.
+    pub(crate) fn restore(&mut self, name: &str, value: Value) {
+        self.map.insert(name.to_owned(), value);
+    }
+
+    /// Puts back what has not been taken of the object that was member `name`.
+    pub(crate) fn put_back(&mut self, name: &str, inner: Self) {
+        let rest = inner.rest();
+        if !rest.is_empty() {
+            self.map.insert(name.to_owned(), Value::Object(rest));
+        }
+    }
+
     /// What has not been taken, members that are null left out.
     pub(crate) fn rest(mut self) -> Map<String, Value> {
         self.map.retain(|_, value| !value.is_null());

@@ -167,6 +167,9 @@ impl Target {
             .or(default_bound)
             .map(|bound| bound.to_string());
         members.retain(|_, value| !value.is_null());
+        if members.get("stop") == Some(&Value::Array(Vec::new())) {
+            members.shift_remove("stop");
+        }
         self.members = members
             .into_iter()
             .map(|(name, value)| (name, value.to_string()))
@@ -407,7 +410,7 @@ fn call_uri(
 ) -> Result<Uri, InvalidCall> {
     let path = format!(
         "{}{}",
-        url.path().trim_end_matches('/'),
+        url.path().strip_suffix('/').unwrap_or(url.path()),
         provider.call_path()
     );
     url.set_path(&path);

@@ -123,7 +123,7 @@ impl Envelope {
         }
     }
 
-    /// The different `type`s of the tools in `tools`.
+    /// The different `type`s of the tools in `tools`; empty for one that has none.
     pub fn tool_types(&self) -> impl Iterator<Item = &str> {
         self.scanned.tool_types.iter().map(String::as_str)
     }
@@ -248,7 +248,7 @@ fn check_utf8(body: &[u8]) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Steps over `tools`; the types of those that are objects.
+/// Steps over `tools`; their types, empty for one that has none.
 fn walk_tools(cursor: &mut Cursor<'_>, body: &[u8]) -> Result<BTreeSet<String>, Broken> {
     let mut types = BTreeSet::new();
     if cursor.peek() != Some(b'[') {
@@ -257,8 +257,8 @@ fn walk_tools(cursor: &mut Cursor<'_>, body: &[u8]) -> Result<BTreeSet<String>, 
     }
     let mut has_next = cursor.open_array()?;
     while has_next {
-        if let Some(kind) = walk_tool(cursor, body)?
-            && let Ok(kind) = std::str::from_utf8(&kind)
+        let kind = walk_tool(cursor, body)?.unwrap_or_default();
+        if let Ok(kind) = std::str::from_utf8(&kind)
             && !types.contains(kind)
         {
             types.insert(kind.to_owned());
@@ -394,7 +394,10 @@ mod tests {
     fn tool_types_are_listed_once() {
         let tools = r#"{"tools":[{"type":"function"},{"type":"a"},{"x":1},{"type":"function"}]}"#;
         let envelope = scan(tools).unwrap();
-        assert_eq!(envelope.tool_types().collect::<Vec<_>>(), ["a", "function"]);
+        assert_eq!(
+            envelope.tool_types().collect::<Vec<_>>(),
+            ["", "a", "function"]
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ const LONGEST_ESCAPED: usize = 128;
 /// What the messages of a body hold, as far as a rule of its format asks for it.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageWords {
+    dialect: WireFormat,
     watched: &'static [&'static str],
     has_watched: bool,
     has_empty_content: bool,
@@ -19,6 +20,7 @@ pub struct MessageWords {
 impl MessageWords {
     pub(super) const fn none(dialect: WireFormat) -> Self {
         Self {
+            dialect,
             watched: watched(dialect),
             has_watched: false,
             has_empty_content: false,
@@ -64,11 +66,16 @@ impl MessageWords {
     fn walk_message(&mut self, cursor: &mut Cursor<'_>, body: &[u8]) -> Result<(), Broken> {
         let mut has_calls = false;
         let mut is_empty_text = false;
+        let mut has_call_id = false;
+        let mut has_name = false;
+        // Null, which OpenAI takes beside tool calls only.
+        let mut is_null_text = false;
         let mut has_next = cursor.open_object()?;
         while has_next {
             let name = cursor.key()?;
             self.note(body, &name);
             let is_list = cursor.peek() == Some(b'[');
+            let is_null = cursor.peek() == Some(b'n');
             let (mut texts, mut empty_texts) = (0_usize, 0_usize);
             let mut follows_signature = false;
             cursor.skip_value_seeing(&mut |text| {
@@ -81,14 +88,33 @@ impl MessageWords {
             })?;
             match &*unescaped(body, &name) {
                 b"content" if is_list => self.has_empty_content |= texts == 0 || empty_texts > 0,
-                b"content" => is_empty_text = empty_texts > 0,
-                b"tool_calls" => has_calls = true,
-                _ => {}
+                b"content" => {
+                    is_empty_text = empty_texts > 0;
+                    is_null_text = is_null;
+                }
+                // An empty list of calls is no list of calls.
+                b"tool_calls" => {
+                    has_calls = !is_null;
+                    self.has_empty_content |= is_list && texts == 0;
+                }
+                b"function_call" => has_calls |= !is_null,
+                b"tool_call_id" => has_call_id = true,
+                b"name" => has_name = !is_null,
+                name => self.has_watched |= !is_null && self.is_unknown(name),
             }
             has_next = cursor.next_item()?;
         }
         self.has_empty_content |= has_calls && is_empty_text;
+        if self.dialect == WireFormat::OpenAiChat {
+            self.has_empty_content |= !has_calls && is_null_text;
+            self.has_watched |= has_call_id && has_name;
+        }
         Ok(())
+    }
+
+    /// Whether a message's member is one that the codec does not write.
+    fn is_unknown(&self, name: &[u8]) -> bool {
+        self.dialect == WireFormat::OpenAiChat && !matches!(name, b"role" | b"refusal" | b"audio")
     }
 
     fn note(&mut self, body: &[u8], text: &Text) {
@@ -127,6 +153,11 @@ mod tests {
         assert!(openai(r#"[{"role":"assistant","reasoning":"x"}]"#));
         assert!(openai(r#"[{"content":[{"a":{"type":"tool_use"}}]}]"#));
         assert!(openai(r#"[{"content":"a","st\u0061tus":1}]"#));
+        assert!(openai(r#"[{"role":"user","content":"a","newer":1}]"#));
+        assert!(openai(
+            r#"[{"role":"tool","tool_call_id":"1","name":"f","content":"a"}]"#
+        ));
+        assert!(!openai(r#"[{"role":"user","name":"f","content":"a"}]"#));
         assert!(!openai(
             r#"[{"role":"user","content":"a \"status\" of status"}]"#
         ));
@@ -158,7 +189,12 @@ mod tests {
         assert!(is_empty(r#"[{"content":[{"type":"text","text":""}]}]"#));
         assert!(!is_empty(r#"[{"content":null,"tool_calls":[{"id":""}]}]"#));
         assert!(!is_empty(
-            r#"[{"tool_calls":[{}],"content":"a"},{"content":""}]"#
+            r#"[{"tool_calls":[{"id":"1"}],"content":"a"},{"content":""}]"#
+        ));
+        assert!(is_empty(r#"[{"content":"a","tool_calls":[]}]"#));
+        assert!(is_empty(r#"[{"content":null}]"#));
+        assert!(!is_empty(
+            r#"[{"content":null,"function_call":{"name":"f"}}]"#
         ));
     }
 }

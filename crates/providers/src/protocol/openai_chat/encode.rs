@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value, json};
 
 use super::messages::{Losses, foreign, messages_json};
-use super::types::tool_json;
+use super::types::{extend, tool_json};
 use crate::catalog::Quirk;
 use crate::chat::WireFormat;
 use crate::chat::call::{ChatCall, ResponseFormat, Tool, ToolChoice, ToolKind};
@@ -37,6 +37,9 @@ pub(crate) fn top_level<'a>(
     rewrite.configure(target);
     if let Some(name) = chosen_tool_that_is_missing(&rewrite) {
         rewrite.set("tool_choice", name);
+    }
+    if rewrite.present("tools").as_deref() == Some("[]") {
+        rewrite.remove("tools");
     }
     apply_quirks(target, &mut rewrite);
     rewrite.bound_output(
@@ -76,6 +79,15 @@ pub(crate) const REWRITTEN: &[&str] = &[
     "thinking",
     "input_text",
     "input_image",
+    "image",
+    "base64",
+    "mime_type",
+    "source_type",
+    "file_data",
+    "file_id",
+    "cache_control",
+    "index",
+    "transcript",
 ];
 
 /// The deviations of a provider that concern the top level.
@@ -133,7 +145,7 @@ pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, Invali
     let mut losses = Losses::default();
     let mut body = Map::new();
     body.insert("model".to_owned(), Value::Null);
-    let messages = messages_json(call, target, &mut losses);
+    let messages = messages_json(call, target, &mut losses)?;
     body.insert("messages".to_owned(), messages.into());
     write_tools(call, target, &mut body, &mut losses)?;
     write_sampling(call, &mut body, &mut losses);
@@ -323,7 +335,7 @@ fn write_rest(call: &ChatCall, body: &mut Map<String, Value>, losses: &mut Losse
             body.insert("reasoning".to_owned(), native.clone());
         }
     }
-    body.extend(call.extra.clone());
+    extend(body, &call.extra);
 }
 
 fn response_format_json(format: &ResponseFormat) -> Value {

@@ -1,13 +1,14 @@
 //! The conversation of a request, as a provider takes it.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::types::{Foreign, part_json, reasoning_details, tool_call_json};
 use crate::catalog::{Provider, Quirk};
 use crate::chat::WireFormat;
 use crate::chat::call::{ChatCall, Message, Role};
-use crate::chat::part::{Part, PartContent, ToolCallKind, ToolResult};
-use crate::error::Loss;
+use crate::chat::part::{Part, PartContent, ToolCall, ToolCallKind, ToolResult};
+use crate::error::{InvalidCall, Loss};
+use crate::json::invalid;
 use crate::target::Target;
 
 /// What could not be said, each thing once.
@@ -34,7 +35,15 @@ pub(super) const fn foreign(call: &ChatCall) -> Foreign {
 }
 
 /// The conversation as the target takes it.
-pub(super) fn messages_json(call: &ChatCall, target: &Target, losses: &mut Losses) -> Vec<Value> {
+///
+/// # Errors
+/// When a picture, document or sound of this very format cannot be said. One of another
+/// format is a loss.
+pub(super) fn messages_json(
+    call: &ChatCall,
+    target: &Target,
+    losses: &mut Losses,
+) -> Result<Vec<Value>, InvalidCall> {
     let mut writer = MessageWriter {
         foreign: foreign(call),
         provider: target.provider,
@@ -42,10 +51,10 @@ pub(super) fn messages_json(call: &ChatCall, target: &Target, losses: &mut Losse
         losses,
         messages: Vec::with_capacity(call.messages.len()),
     };
-    for message in &call.messages {
-        writer.write(message);
+    for (index, message) in call.messages.iter().enumerate() {
+        writer.write(message, index)?;
     }
-    writer.messages
+    Ok(writer.messages)
 }
 
 struct MessageWriter<'l> {
@@ -57,9 +66,17 @@ struct MessageWriter<'l> {
 }
 
 impl MessageWriter<'_> {
-    fn write(&mut self, message: &Message) {
+    fn write(&mut self, message: &Message, index: usize) -> Result<(), InvalidCall> {
+        if self.foreign == Foreign::Keep
+            && let Some(kind) = message.content.parts.iter().find_map(unsayable)
+        {
+            let path = format!("messages[{index}].content");
+            let problem = format!("holds {kind} in a form that chat completions cannot say");
+            return Err(invalid(&path, &problem));
+        }
         if message.role == Role::Assistant {
-            return self.write_assistant(message);
+            self.write_assistant(message);
+            return Ok(());
         }
         // Elsewhere tool results stand in a user's message; here each is a message of
         // its own, before whatever else the user says.
@@ -83,6 +100,7 @@ impl MessageWriter<'_> {
             content.extend(self.parts_json(others));
             self.push(self.role_name(message.role), content, is_bare, message);
         }
+        Ok(())
     }
 
     fn push(&mut self, role: &str, content: Vec<Value>, is_bare: bool, message: &Message) {
@@ -103,7 +121,7 @@ impl MessageWriter<'_> {
         }
         let may_be_bare = is_bare || self.foreign == Foreign::Leave;
         match &parts[..] {
-            [] if is_bare => "".into(),
+            [] => "".into(),
             [only] if may_be_bare && only["type"] == "text" => only["text"].clone(),
             _ => Value::Array(parts),
         }
@@ -130,15 +148,16 @@ impl MessageWriter<'_> {
 
     fn extend(&mut self, object: &mut Map<String, Value>, message: &Message) {
         for (name, value) in &message.extra {
-            // LangChain's own words, which no provider knows.
-            let is_langchains = matches!(
-                name.as_str(),
-                "additional_kwargs" | "artifact" | "response_metadata" | "usage_metadata"
-            );
-            if self.foreign == Foreign::Leave {
-                self.losses.add(format!("messages.{name}"));
-            } else if !is_langchains {
-                object.insert(name.clone(), value.clone());
+            let is_known = self.foreign == Foreign::Keep && KNOWN_MEMBERS.contains(&name.as_str());
+            match value.get("id") {
+                // What was said aloud is referred to, not repeated.
+                Some(id) if is_known && name == "audio" => {
+                    object.insert(name.clone(), json!({"id": id}));
+                }
+                _ if is_known => {
+                    object.insert(name.clone(), value.clone());
+                }
+                _ => self.losses.add(format!("messages.{name}")),
             }
         }
     }
@@ -153,6 +172,9 @@ impl MessageWriter<'_> {
             self.losses.add("messages.tool_result.is_error");
         }
         let mut content = self.parts_json(result.content.parts.iter().collect());
+        for part in content.iter_mut().filter_map(Value::as_object_mut) {
+            part.shift_remove("cache_control");
+        }
         if self.foreign == Foreign::Leave {
             // OpenAI takes nothing but text from a tool; pictures follow as the user's.
             let is_text = |part: &Value| part["type"] == "text";
@@ -162,8 +184,13 @@ impl MessageWriter<'_> {
         }
         let is_bare = result.content.is_bare_text || content.is_empty();
         let mut object = Map::new();
-        object.insert("role".to_owned(), "tool".into());
-        object.insert("tool_call_id".to_owned(), result.call_id.as_str().into());
+        if message.extra.contains_key(FUNCTION_ROLE) {
+            object.insert("role".to_owned(), "function".into());
+            object.insert("name".to_owned(), result.name.clone().into());
+        } else {
+            object.insert("role".to_owned(), "tool".into());
+            object.insert("tool_call_id".to_owned(), result.call_id.as_str().into());
+        }
         let mut content = self.content_json(content, is_bare);
         if self.provider.has_quirk(Quirk::ToolResultsAreText) && content.is_array() {
             content = content.to_string().into();
@@ -187,6 +214,15 @@ impl MessageWriter<'_> {
                     self.losses.add("messages.server_tool_call");
                 }
                 PartContent::ToolCall(call) => calls.push(tool_call_json(call)),
+                // A block of Anthropic's that no entry of `tool_calls` repeats.
+                PartContent::Native(block) if block["type"] == "tool_use" => {
+                    calls.push(tool_call_json(&ToolCall {
+                        id: block["id"].as_str().unwrap_or_default().to_owned(),
+                        name: block["name"].as_str().unwrap_or_default().to_owned(),
+                        arguments: block["input"].to_string(),
+                        kind: ToolCallKind::Function,
+                    }));
+                }
                 PartContent::ToolResult(_) => self.losses.add("messages.server_tool_result"),
                 PartContent::Refusal { text } => refusal.push_str(text),
                 _ => others.push(part),
@@ -194,17 +230,21 @@ impl MessageWriter<'_> {
         }
         let content = self.parts_json(others);
         let is_bare = message.content.is_bare_text;
-        let is_empty = content
-            .iter()
-            .all(|part| part["type"] == "text" && part["text"] == "");
+        let is_empty = match &content[..] {
+            [] => true,
+            [only] if is_bare || self.foreign == Foreign::Leave => only["text"] == "",
+            _ => false,
+        };
+        let says_something_else =
+            !calls.is_empty() || !refusal.is_empty() || message.extra.contains_key("function_call");
+        let says_empty_text = self.provider.has_quirk(Quirk::EmptyTextBesideToolCalls);
         let mut object = Map::new();
         object.insert("role".to_owned(), "assistant".into());
         self.write_name(&mut object, message);
-        let says_empty_text = self.provider.has_quirk(Quirk::EmptyTextBesideToolCalls);
-        let content = if is_empty && says_empty_text {
-            "".into()
-        } else if is_empty && (!calls.is_empty() || !is_bare) {
+        let content = if is_empty && says_something_else && !says_empty_text {
             Value::Null
+        } else if is_empty {
+            "".into()
         } else {
             self.content_json(content, is_bare)
         };
@@ -234,6 +274,25 @@ impl MessageWriter<'_> {
             }
         }
         written
+    }
+}
+
+/// Members of messages that OpenAI knows beside those that the types name.
+const KNOWN_MEMBERS: &[&str] = &["audio", "function_call"];
+/// Marks a message of the role `function`, OpenAI's older word for a tool.
+pub(super) const FUNCTION_ROLE: &str = "role";
+
+/// What of a part, or of a tool's answer, chat completions cannot say at all.
+fn unsayable(part: &Part) -> Option<&'static str> {
+    match &part.content {
+        PartContent::ToolResult(result) => result.content.parts.iter().find_map(unsayable),
+        PartContent::Image { .. } if part_json(part, Foreign::Keep).is_none() => Some("a picture"),
+        PartContent::Document { .. } if part_json(part, Foreign::Keep).is_none() => {
+            Some("a document")
+        }
+        PartContent::Audio { .. } if part_json(part, Foreign::Keep).is_none() => Some("sound"),
+        PartContent::Video { .. } if part_json(part, Foreign::Keep).is_none() => Some("a video"),
+        _ => None,
     }
 }
 

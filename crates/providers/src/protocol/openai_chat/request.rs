@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::messages::FUNCTION_ROLE;
 use super::response::take_reasoning;
 use super::types::{parse_content, parse_tool, parse_tool_call};
 use crate::chat::call::{
@@ -52,12 +53,13 @@ pub(crate) fn parse(body: &[u8]) -> Result<ChatCall, InvalidCall> {
 
 fn parse_message(value: Value, path: &str) -> Result<Message, InvalidCall> {
     let mut members = Members::of(value, path)?;
-    let role = match members.require_text("role")?.as_str() {
+    let word = members.require_text("role")?;
+    let role = match word.as_str() {
         "system" => Role::System,
         "developer" => Role::Developer,
         "user" => Role::User,
         "assistant" => Role::Assistant,
-        "tool" => Role::Tool,
+        "tool" | "function" => Role::Tool,
         _ => {
             let problem = "must be system, developer, user, assistant or tool";
             return Err(members.error("role", problem));
@@ -71,11 +73,15 @@ fn parse_message(value: Value, path: &str) -> Result<Message, InvalidCall> {
         Role::Tool => (None, tool_content(content, name, &mut members)?),
         _ => (name, content),
     };
+    let mut extra = members.rest();
+    if word == "function" {
+        extra.insert(FUNCTION_ROLE.to_owned(), word.into());
+    }
     Ok(Message {
         role,
         name,
         content,
-        extra: members.rest(),
+        extra,
     })
 }
 
@@ -198,12 +204,16 @@ fn parse_response_format(members: &mut Members) -> Result<Option<ResponseFormat>
         Some("json_schema") => {
             let mut format = members.require_object("response_format")?;
             let mut schema = format.require_object("json_schema")?;
-            Ok(Some(ResponseFormat::JsonSchema {
+            let parsed = ResponseFormat::JsonSchema {
                 name: schema.require_text("name")?,
                 description: schema.take_text("description")?,
                 strict: schema.take_flag("strict")?,
                 schema: schema.take("schema").unwrap_or_else(|| json!({})),
-            }))
+            };
+            format.put_back("json_schema", schema);
+            format.take("type");
+            members.put_back("response_format", format);
+            Ok(Some(parsed))
         }
         // A kind that is newer than this code stays in `extra`.
         _ => Ok(None),
@@ -216,6 +226,10 @@ fn parse_sampling(members: &mut Members) -> Result<Sampling, InvalidCall> {
     let (stop, stop_is_bare_text) = match members.take("stop") {
         None => (Vec::new(), false),
         Some(Value::String(text)) => (vec![text], true),
+        Some(Value::Array(items)) if items.is_empty() => {
+            members.restore("stop", json!([]));
+            (Vec::new(), false)
+        }
         Some(Value::Array(items)) => {
             let text = |item: Value| match item {
                 Value::String(text) => Ok(text),

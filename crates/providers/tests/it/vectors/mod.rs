@@ -30,6 +30,12 @@ pub(crate) const ANSWERS_KEEP_MORE: Rule = "answers keep what LangChain drops";
 pub(crate) const OWN_FIELDS: Rule = "the configuration's own fields always do what they say";
 /// LangChain loses or replaces what the client wrote.
 pub(crate) const NOTHING_IS_LOST: Rule = "messages, tools and formats are passed on as written";
+/// A request that the provider refuses for certain is repaired where that is plain.
+pub(crate) const REPAIRED: Rule = "what the provider refuses for certain is repaired";
+/// Secrets, code, files and proxies; addresses that are none.
+pub(crate) const REFUSED: Rule = "members that are secrets, code, files or proxies are refused";
+/// Metering needs the usage of a stream, whatever is asked of it.
+pub(crate) const USAGE_IS_ASKED: Rule = "a stream is always asked for its usage";
 /// An endpoint, a host or a tool shape that the catalog cannot say yet.
 pub(crate) const NOT_YET: Rule = "not covered yet";
 

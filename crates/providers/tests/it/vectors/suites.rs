@@ -3,7 +3,7 @@
 use super::record::Record;
 use super::{
     ANSWERS_KEEP_MORE, NO_PYTHON_SIDE_CHECKS, NOT_YET, NOTHING_IS_LOST, OPENAI_STYLE, OWN_FIELDS,
-    Rule, StructuredOutput, Suite, UNKNOWN_PARAMETERS_ARE_SENT,
+    REFUSED, REPAIRED, Rule, StructuredOutput, Suite, UNKNOWN_PARAMETERS_ARE_SENT, USAGE_IS_ASKED,
 };
 
 /// A suite of a provider of OpenAI's chat completions.
@@ -264,5 +264,69 @@ fn perplexity() {
         structured_output,
         ..suite
     }
+    .run();
+}
+
+#[test]
+fn openai_more() {
+    chat(
+        "openai_more",
+        include_str!("../../vectors/openai_more.jsonl"),
+        305,
+        &[
+            ("openai_more/user_strings_in_list", REPAIRED),
+            ("openai_more/asst_absent", NO_PYTHON_SIDE_CHECKS),
+            ("openai_more/asst_refusal", NOTHING_IS_LOST),
+            ("openai_more/asst_refusal_null_content", NOTHING_IS_LOST),
+            ("openai_more/asst_refusal_part", REPAIRED),
+            ("openai_more/asst_redacted", REPAIRED),
+            ("openai_more/asst_tool_use_block_only", NOTHING_IS_LOST),
+            ("openai_more/calls_absent_content", NO_PYTHON_SIDE_CHECKS),
+            ("openai_more/calls_empty_args", NO_PYTHON_SIDE_CHECKS),
+            ("openai_more/calls_no_type", NOTHING_IS_LOST),
+            ("openai_more/calls_array_args", NO_PYTHON_SIDE_CHECKS),
+            ("openai_more/calls_null_args", NO_PYTHON_SIDE_CHECKS),
+            ("openai_more/calls_bad_args", NO_PYTHON_SIDE_CHECKS),
+            ("openai_more/calls_mixed_bad_args", NO_PYTHON_SIDE_CHECKS),
+            ("openai_more/calls_custom", NO_PYTHON_SIDE_CHECKS),
+            ("openai_more/tool_no_id", NO_PYTHON_SIDE_CHECKS),
+            ("openai_more/img_str", REPAIRED),
+            ("openai_more/video_std", NO_PYTHON_SIDE_CHECKS),
+            ("openai_more/text_plain_block", NO_PYTHON_SIDE_CHECKS),
+            ("openai_more/input_text", REPAIRED),
+            ("openai_more/tools_empty", REPAIRED),
+            ("openai_more/tool_custom", NO_PYTHON_SIDE_CHECKS),
+            ("openai_more/rf_json_tools", NO_PYTHON_SIDE_CHECKS),
+            ("openai_more/mt_and_mct", OWN_FIELDS),
+            ("openai_more/temp_both_mk", OWN_FIELDS),
+            (
+                r#"openai_more/p_stream_options_{"include_usage": false}"#,
+                REPAIRED,
+            ),
+            ("openai_more/p_cache_false", REFUSED),
+            ("openai_more/p_top_k_3", UNKNOWN_PARAMETERS_ARE_SENT),
+            (
+                r#"openai_more/p_base_url_"https://g.example.com/a b/v1""#,
+                REFUSED,
+            ),
+            (r#"openai_more/p_model_name_"gpt-4.1""#, OWN_FIELDS),
+            (
+                r#"openai_more/s_stream_options_{"include_usage": false}"#,
+                USAGE_IS_ASKED,
+            ),
+            ("openai_more/s_disable_streaming_true", NOT_YET),
+            ("openai_more/s_streaming_false", NOT_YET),
+            (
+                r#"openai_more/s_model_kwargs_{"stream_options": {"include_usage": fal"#,
+                USAGE_IS_ASKED,
+            ),
+            (
+                r#"openai_more/s_extra_body_{"stream_options": {"include_usage": fal"#,
+                USAGE_IS_ASKED,
+            ),
+            ("openai_more/s_disable_tools", NOT_YET),
+            ("openai_more/m_gpt5_mk_effort_none", NO_PYTHON_SIDE_CHECKS),
+        ],
+    )
     .run();
 }
