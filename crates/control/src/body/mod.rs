@@ -22,6 +22,10 @@ use crate::error::{ApiError, FieldError, Location};
 /// Bytes in a body at most.
 pub(crate) const MAXIMUM_BYTES: usize = 1024 * 1024;
 
+/// Bytes that are read of the body of somebody who is refused anyway. Ten thousand
+/// strangers may be connected at once, and what each of them sends lies in memory.
+const STRANGERS_BYTES: usize = 64 * 1024;
+
 /// How long a client may take to send its body.
 const SLOWEST_BODY: Duration = Duration::from_secs(8);
 
@@ -38,11 +42,26 @@ pub(crate) enum Content {
 
 /// Reads and parses a body.
 pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Content, ApiError> {
-    let bytes = read_bytes(headers, body).await?;
-    interpret(headers, bytes)
+    let bytes = read_bytes(headers, body, MAXIMUM_BYTES).await?;
+    interpret(headers, bytes.ok_or_else(too_large)?)
 }
 
-async fn read_bytes(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+/// What is wrong with the body of somebody who is refused anyway: as in FastAPI, that
+/// comes before the refusal. A body that is long is not looked at.
+pub(crate) async fn stranger_fault(headers: &HeaderMap, body: Body) -> Option<ApiError> {
+    match read_bytes(headers, body, STRANGERS_BYTES).await {
+        Ok(Some(bytes)) => interpret(headers, bytes).err(),
+        Ok(None) => None,
+        Err(fault) => Some(fault),
+    }
+}
+
+/// The whole body, or nothing where it has more than `most` bytes.
+async fn read_bytes(
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<Option<Bytes>, ApiError> {
     let declared = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -58,10 +77,13 @@ async fn read_bytes(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> 
             "Content-Encoding is not supported; send the body as it is",
         ));
     }
-    let collected = Limited::new(body, MAXIMUM_BYTES).collect();
+    if declared.is_some_and(|length| length > most as u64) {
+        return Ok(None);
+    }
+    let collected = Limited::new(body, most).collect();
     match tokio::time::timeout(SLOWEST_BODY, collected).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Ok(collected)) => Ok(Some(collected.to_bytes())),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Ok(None),
         Ok(Err(_)) => Err(unreadable()),
         Err(_) => Err(ApiError::text(
             StatusCode::REQUEST_TIMEOUT,

@@ -41,8 +41,9 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Takes a request apart in FastAPI's order: the body is parsed before anybody asks
-    /// who the caller is, and the caller is known before anything is validated.
+    /// Takes a request apart in FastAPI's order: what cannot be parsed is said before
+    /// who the caller is, and the caller is known before anything is validated. How much
+    /// is parsed does depend on the caller.
     pub(crate) async fn read(
         state: &ControlState,
         mut request: Request,
@@ -55,11 +56,18 @@ impl Call {
         };
         let path = request.extract_parts::<PathParameters>().await;
         let (parts, body) = request.into_parts();
-        let content = match body_rule {
-            BodyRule::Json => body::read(&parts.headers, body).await?,
-            BodyRule::Ignored => Content::Absent,
+        let caller = authenticate(state, &parts).await;
+        let content = match (&caller, body_rule) {
+            (_, BodyRule::Ignored) => Content::Absent,
+            (Ok(_), BodyRule::Json) => body::read(&parts.headers, body).await?,
+            (Err(_), BodyRule::Json) => {
+                if let Some(fault) = body::stranger_fault(&parts.headers, body).await {
+                    return Err(fault);
+                }
+                Content::Absent
+            }
         };
-        let caller = authenticate(state, &parts).await?;
+        let caller = caller?;
         require(&caller, scope)?;
         Ok(Self {
             caller,

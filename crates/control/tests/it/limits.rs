@@ -1,5 +1,7 @@
 //! Sizes, depths and outages: AT-80 to AT-89, and answers in time.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -37,8 +39,6 @@ async fn a_body_may_have_a_mebibyte() {
     let answer = post(&tenant.developer, padded(limit + 1)).await;
     assert_eq!(answer.status, 413);
     assert!(answer.json()["detail"].is_string());
-    // Without a key as well: nobody reads on to find out who it is.
-    assert_eq!(post(&app.anonymous(), padded(limit + 1)).await.status, 413);
 }
 
 #[tokio::test]
@@ -55,14 +55,34 @@ async fn a_declared_length_is_refused_before_anything_is_read() {
 #[tokio::test]
 async fn an_undeclared_length_is_counted() {
     let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
     let chunk = Bytes::from(vec![b' '; 64 * 1024]);
     let endless = futures::stream::repeat_with(move || Ok::<_, std::io::Error>(chunk.clone()));
     assert_eq!(
-        post(&app.anonymous(), Body::from_stream(endless))
+        post(&tenant.developer, Body::from_stream(endless))
             .await
             .status,
         413
     );
+}
+
+#[tokio::test]
+async fn little_is_read_of_what_strangers_send() {
+    let app = TestApp::start().await;
+    let read = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&read);
+    let chunk = Bytes::from(vec![b' '; 4096]);
+    let endless = futures::stream::repeat_with(move || {
+        counter.fetch_add(chunk.len(), Ordering::Relaxed);
+        Ok::<_, std::io::Error>(chunk.clone())
+    });
+    let answer = post(&app.anonymous(), Body::from_stream(endless)).await;
+    assert_eq!(answer.status, 401);
+    let read = read.load(Ordering::Relaxed);
+    assert!(read <= 80 * 1024, "{read} bytes were read");
+    assert_eq!(post(&app.anonymous(), padded(512 * 1024)).await.status, 401);
+    // What is short is parsed, as in FastAPI, before anybody asks for a key.
+    assert_eq!(post(&app.anonymous(), "{").await.status, 422);
 }
 
 #[tokio::test]
