@@ -85,12 +85,22 @@ impl Operation for CreateApiKey {
         faults.finish(body)
     }
 
+    /// Where no scopes are named they are the caller's own; so a key with fewer scopes
+    /// that repeats the request of one with more means something else by it.
+    fn meaning(&self, caller: &Caller) -> Result<String, ApiError> {
+        if self.is_for_others(caller) {
+            require(caller, Scope::Operator)?;
+        }
+        let granted = self.granted(caller)?;
+        let names: Vec<_> = granted.into_iter().map(Scope::as_str).collect();
+        Ok(names.join(" "))
+    }
+
     async fn prepare(&self, preparation: &mut Preparation<'_>) -> Result<Prepared, ApiError> {
         let state = preparation.state;
         let caller = &preparation.call.caller;
         let organization_id = self.organization_id.unwrap_or(caller.organization_id);
-        if organization_id != caller.organization_id {
-            require(caller, Scope::Operator)?;
+        if self.is_for_others(caller) {
             store::organizations::get(state.database(), organization_id)
                 .await?
                 .ok_or_else(|| ApiError::not_found("Organization not found"))?;
@@ -149,6 +159,11 @@ impl CreateApiKey {
             scopes,
             organization_id,
         })
+    }
+
+    fn is_for_others(&self, caller: &Caller) -> bool {
+        self.organization_id
+            .is_some_and(|id| id != caller.organization_id)
     }
 
     /// What the new key allows: never more than the caller's own.

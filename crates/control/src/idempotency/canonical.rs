@@ -7,9 +7,9 @@ use crate::body::Content;
 use crate::body::json::{Json, Text};
 use crate::extract::call::Call;
 
-/// Everything a request says, as bytes. Holds whatever secret the body holds, so it is
-/// only ever hashed.
-pub(crate) fn request(call: &Call) -> Vec<u8> {
+/// Everything a request says, as bytes, and what it means beyond that. Holds whatever
+/// secret the body holds, so it is only ever hashed.
+pub(crate) fn request(call: &Call, meaning: &str) -> Vec<u8> {
     let mut query: Vec<_> = call.query.iter().collect();
     query.sort();
     let mut out = Vec::new();
@@ -28,6 +28,7 @@ pub(crate) fn request(call: &Call) -> Vec<u8> {
             field(&mut out, text.as_bytes());
         }
     }
+    field(&mut out, meaning.as_bytes());
     out
 }
 

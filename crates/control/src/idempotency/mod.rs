@@ -46,13 +46,14 @@ impl Claims {
     pub(crate) fn of(
         state: &ControlState,
         call: &Call,
+        meaning: &str,
         at: Timestamp,
     ) -> Result<Option<Self>, ApiError> {
         let Some(key) = call.idempotency_key() else {
             return Ok(None);
         };
         let root_keys = state.root_keys();
-        let said = canonical::request(call);
+        let said = canonical::request(call, meaning);
         let hashed = root_keys.keyed_hashes(HashPurpose::IdempotencyKey, key.as_bytes())?;
         let mut claims = Vec::with_capacity(hashed.len());
         for (hash_key_id, key_hash) in hashed {

@@ -26,7 +26,8 @@ pub(crate) async fn write<O: Operation>(state: ControlState, request: Request) -
 async fn answer<O: Operation>(state: &ControlState, request: Request) -> Result<Answer, ApiError> {
     let call = Call::read(state, request, O::BODY, O::SCOPE).await?;
     let operation = O::read(&call)?;
-    let Some(claims) = Claims::of(state, &call, state.now())? else {
+    let meaning = operation.meaning(&call.caller)?;
+    let Some(claims) = Claims::of(state, &call, &meaning, state.now())? else {
         return execute(state, &call, &operation, None).await;
     };
     // Held until the answer is durable.

@@ -17,7 +17,7 @@ pub(crate) mod drive;
 
 use std::future::Future;
 
-use domain::api_key::Scope;
+use domain::api_key::{Caller, Scope};
 use serde_json::Value;
 use store::changes::Change;
 
@@ -39,6 +39,17 @@ pub(crate) trait Operation: Sized + Send + Sync {
 
     /// Validates the request, without looking anything up; says all that is wrong at once.
     fn read(call: &Call) -> Result<Self, ApiError>;
+
+    /// What the request means beyond its own words because of who sends it, or why its
+    /// sender may not send it where [`Operation::SCOPE`] does not say so.
+    ///
+    /// An earlier answer is repeated after this and without [`Operation::prepare`]: a
+    /// check that is made only there lets a weaker key see what a stronger one was
+    /// answered. Under one idempotency key, requests that mean different things are
+    /// different requests.
+    fn meaning(&self, _caller: &Caller) -> Result<String, ApiError> {
+        Ok(String::new())
+    }
 
     /// Does what must not happen inside a transaction, which holds a connection and on
     /// SQLite the one write lock: looking at rows, handing secrets to the vault. May be

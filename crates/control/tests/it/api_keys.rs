@@ -5,6 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::TestApp;
+use crate::harness::client::Client;
 
 const KEYS: &str = "/v1/api-keys";
 
@@ -188,4 +189,36 @@ async fn a_repeated_creation_shows_the_same_key_and_keeps_it_sealed() {
         201
     );
     assert_eq!(store::outbox::pending(&app.database).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_weaker_key_is_not_shown_what_a_stronger_one_made() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
+    let operator = app.mint(tenant.id, &Scope::ALL).await;
+    let weak = app.mint(tenant.id, &[Scope::Admin]).await;
+    let other = app.add_organization("b").await;
+    for (number, body) in [
+        json!({"name": "unsaid"}),
+        json!({"name": "said", "scopes": ["operator"]}),
+        json!({"name": "others", "scopes": ["admin"], "organization_id": other}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let create = |client: &Client| {
+            let call = client.call(Method::POST, KEYS).json(body.clone());
+            call.idempotency_key(&format!("k-{number}")).send()
+        };
+        let made = create(&operator).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        let repeated = create(&weak).await;
+        assert!(
+            matches!(repeated.status.as_u16(), 403 | 409),
+            "{}",
+            repeated.text()
+        );
+        assert!(!repeated.text().contains("qm_"));
+        assert_eq!(create(&operator).await.body, made.body);
+    }
 }
