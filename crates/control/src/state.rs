@@ -20,6 +20,7 @@ use crate::answer::to_microseconds;
 use crate::extract::throttle::Throttle;
 use crate::idempotency::turns::Turns;
 use crate::metrics::Metrics;
+use crate::write::lines::Lines;
 
 /// What the control plane is built from.
 pub struct ControlParts {
@@ -53,6 +54,7 @@ struct Inner {
     parts: ControlParts,
     throttle: Throttle,
     turns: Turns,
+    lines: Lines,
 }
 
 impl ControlState {
@@ -63,6 +65,7 @@ impl ControlState {
             parts,
             throttle: Throttle::default(),
             turns: Turns::default(),
+            lines: Lines::default(),
         }))
     }
 
@@ -112,6 +115,10 @@ impl ControlState {
 
     pub(crate) fn turns(&self) -> &Turns {
         &self.0.turns
+    }
+
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.0.lines
     }
 
     /// The time as it is stored.

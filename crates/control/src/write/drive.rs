@@ -11,6 +11,7 @@ use crate::extract::call::Call;
 use crate::idempotency::{self, Claims};
 use crate::state::ControlState;
 use crate::write::context::{Preparation, WriteContext};
+use crate::write::lines::Thing;
 use crate::write::{Operation, Outcome};
 
 /// How often a write begins anew when what it prepared for has changed meanwhile.
@@ -47,6 +48,10 @@ async fn execute<O: Operation>(
     operation: &O,
     claims: Option<&Claims>,
 ) -> Result<Answer, ApiError> {
+    let _head = match thing(call) {
+        Some(thing) => Some(state.lines().stand(thing).await),
+        None => None,
+    };
     for _ in 0..MAXIMUM_TRIES {
         let mut preparation = Preparation::new(state, call);
         let result = attempt(&mut preparation, operation, claims).await;
@@ -67,6 +72,13 @@ async fn execute<O: Operation>(
     Err(ApiError::unavailable(
         "Others keep changing the same thing; try again",
     ))
+}
+
+/// What a request writes to: the first parameter of its path. One that makes something
+/// new has none.
+fn thing(call: &Call) -> Option<Thing> {
+    let (_, id) = call.path.iter().next()?;
+    Some((call.caller.organization_id, id.clone()))
 }
 
 /// Another node may have done the same request since this one was looked up, so that now

@@ -10,10 +10,12 @@
 //! that a duplicate on another node waits there instead of doing the work twice; and the
 //! answer is the last, so that a claim without an answer is never seen by anybody.
 //!
-//! * [`drive`] runs an operation; [`context`] is what an operation works with.
+//! * [`drive`] runs an operation; [`context`] is what an operation works with;
+//! * [`lines`] keeps writes to one row from getting in each other's way.
 
 pub(crate) mod context;
 pub(crate) mod drive;
+pub(crate) mod lines;
 
 use std::future::Future;
 

@@ -155,3 +155,20 @@ async fn concurrent_changes_all_count() {
         assert_eq!(row.json()[field].as_f64(), Some(7.0), "{field}");
     }
 }
+
+#[tokio::test]
+async fn a_crowd_of_changes_to_one_row_all_get_through() {
+    let app = TestApp::start().await;
+    let (tenant, item) = row(&app).await;
+    let crowd = 40;
+    let calls = (0..crowd).map(|number| {
+        let body = json!({"max_tokens": number + 1});
+        tenant.developer.patch(&item, body)
+    });
+    for answer in futures::future::join_all(calls).await {
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let row = tenant.developer.get(&item).await;
+    let revision = format!("\"{}\"", crowd + 1);
+    assert_eq!(row.header("etag"), Some(revision.as_str()));
+}
