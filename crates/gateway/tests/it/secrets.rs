@@ -199,6 +199,10 @@ async fn logs_hold_neither_secrets_nor_prompts_at_any_level() {
         .with_writer(captured.clone())
         .with_ansi(false)
         .finish();
+    // While tracing knows a single subscriber, a thread of another test that is the first
+    // to pass a line's place decides for everybody that nobody listens. A second one
+    // makes tracing ask all of them.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let _guard = tracing::subscriber::set_default(subscriber);
     let upstream = RunningSimulator::start().await.expect("a simulator");
     let url = upstream.openai_base_url();
