@@ -10,7 +10,7 @@ use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::parameters::Landing;
+use crate::parameters::landing::Landing;
 use crate::protocol::anthropic_messages::rules::AnthropicMessagesRules;
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/catalog");

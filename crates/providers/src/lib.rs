@@ -9,6 +9,7 @@
 //! * [`catalog`]: providers as data. A provider is a row until its wire format is new.
 //! * [`target`]: a catalog row and a model configuration, resolved into where and how to call.
 //! * [`endpoint`]: which addresses a configuration may name.
+//! * [`rewrite`]: what a target changes at the top level of a body.
 //! * [`framing`]: cutting a byte stream into messages.
 //! * [`auth`]: putting a credential into a request.
 
@@ -22,4 +23,5 @@ mod json;
 pub mod parameters;
 pub mod pass_through;
 pub mod protocol;
+pub mod rewrite;
 pub mod target;

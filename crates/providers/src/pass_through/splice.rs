@@ -9,7 +9,8 @@ use super::envelope::Envelope;
 use crate::catalog::Protocol;
 use crate::chat::WireFormat;
 use crate::error::InvalidCall;
-use crate::target::{HttpRequest, Patch, Patches, Target};
+use crate::rewrite::{Patch, Patches};
+use crate::target::{HttpRequest, Target};
 
 /// Makes the provider's request by splicing, where target and call allow it.
 ///

@@ -6,7 +6,8 @@ use domain::model_configuration::ModelSettings;
 use providers::catalog;
 use providers::endpoint::EndpointPolicy;
 use providers::parameters;
-use providers::target::{Patch, Target};
+use providers::rewrite::Patch;
+use providers::target::Target;
 use serde_json::{Value, json};
 
 use crate::vectors::record::Record;

@@ -10,7 +10,8 @@ use providers::chat::WireFormat;
 use providers::error::InvalidCall;
 use providers::pass_through::{Envelope, splice};
 use providers::protocol::{encode, parse};
-use providers::target::{Patch, Target};
+use providers::rewrite::Patch;
+use providers::target::Target;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 

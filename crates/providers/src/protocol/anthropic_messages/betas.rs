@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::configuration::Given;
 use super::rules::AnthropicMessagesRules;
-use crate::target::{HttpRequest, Present, Target};
+use crate::rewrite::Present;
+use crate::target::{HttpRequest, Target};
 
 /// Where a call goes and with which headers; see [`Target::address`].
 pub(crate) fn address<'a>(target: &'a Target, present: Present<'_, 'a>) -> (Uri, HeaderMap) {

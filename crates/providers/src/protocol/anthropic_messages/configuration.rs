@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use super::rules::{AnthropicMessagesRules, Family, SamplingRule};
 use crate::error::InvalidCall;
 use crate::json::invalid;
-use crate::target::{Patches, Present, Rewrite, Target};
+use crate::rewrite::{Patches, Present, Rewrite};
+use crate::target::Target;
 
 /// The smallest budget of thinking that Anthropic accepts, in tokens.
 pub(super) const MIN_THINKING_BUDGET: i64 = 1024;

@@ -11,7 +11,8 @@ use crate::chat::call::{ChatCall, ReasoningRequest, ResponseFormat};
 use crate::error::InvalidCall;
 use crate::json::invalid;
 use crate::protocol::Encoded;
-use crate::target::{HttpRequest, Patch, Patches, Target};
+use crate::rewrite::{Patch, Patches};
+use crate::target::{HttpRequest, Target};
 
 /// Members of Anthropic's that a client may send along in another format, as OpenAI's
 /// SDKs allow in their `extra_body`.

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value, json};
 
 use super::messages::{Losses, foreign, messages_json};
-use super::types::{extend, tool_json};
+use super::tools::tool_json;
+use super::types::extend;
 use crate::catalog::Quirk;
 use crate::chat::WireFormat;
 use crate::chat::call::{ChatCall, ResponseFormat, Tool, ToolChoice, ToolKind};
@@ -14,9 +15,8 @@ use crate::error::InvalidCall;
 use crate::json::invalid;
 use crate::pass_through::MessageWords;
 use crate::protocol::Encoded;
-use crate::target::{
-    HttpRequest, Patch, Patches, Present, ResponsesTools, Rewrite, Target, responses_unavailable,
-};
+use crate::rewrite::{Patch, Patches, Present, Rewrite};
+use crate::target::{HttpRequest, ResponsesTools, Target, responses_unavailable};
 
 /// Names under which a request may bound its output; the first given counts.
 const BOUNDS: &[&str] = &["max_completion_tokens", "max_tokens"];

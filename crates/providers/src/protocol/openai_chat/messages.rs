@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::types::{Foreign, part_json, reasoning_details, tool_call_json};
+use super::tools::tool_call_json;
+use super::types::{Foreign, part_json, reasoning_details};
 use crate::catalog::{Provider, Quirk};
 use crate::chat::WireFormat;
 use crate::chat::call::{ChatCall, Message, Role};

@@ -10,5 +10,7 @@ mod messages;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod stream;
+mod stream_answer;
 pub(crate) mod stream_renderer;
+mod tools;
 mod types;

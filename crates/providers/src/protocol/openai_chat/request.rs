@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::messages::FUNCTION_ROLE;
 use super::response::take_reasoning;
-use super::types::{parse_content, parse_tool, parse_tool_call};
+use super::tools::{parse_tool, parse_tool_call};
+use super::types::parse_content;
 use crate::chat::call::{
     ChatCall, Message, ReasoningRequest, ResponseFormat, Role, Sampling, ToolChoice,
 };

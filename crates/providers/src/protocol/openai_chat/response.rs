@@ -4,7 +4,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::error::{decode_embedded, malformed, unreadable};
-use super::types::{parse_content, parse_tool_call, reasoning_details, tool_call_json};
+use super::tools::{parse_tool_call, tool_call_json};
+use super::types::{parse_content, reasoning_details};
 use crate::chat::Extra;
 use crate::chat::part::{Part, PartContent, Reasoning, ToolCallKind};
 use crate::chat::reply::{ChatReply, Choice, FinishReason};

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::response::{finish_word, is_annotation, shown, usage_json};
-use super::types::{reasoning_detail, tool_call_json};
+use super::tools::tool_call_json;
+use super::types::reasoning_detail;
 use crate::chat::event::{ChatEvent, Delta};
 use crate::chat::part::{Part, PartContent, Reasoning, ToolCallKind};
 use crate::chat::usage::Usage;

@@ -1,0 +1,92 @@
+//! Where parameters land, as the catalog writes it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a parameter lands; written in the catalog as text.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Landing {
+    /// `body` or `body:a.b`: the member of the body that has its own name, or this path.
+    Body(Option<Vec<String>>),
+    /// `max_tokens`: the provider's member that bounds the output.
+    MaxTokens,
+    /// `merge`: each member of the object counts as a parameter of its own.
+    Merge,
+    /// `extra_body`: each member of the object goes into the body just as it is.
+    ExtraBody,
+    /// `headers`: each member of the object is a header.
+    Headers,
+    /// `header:name`: this header; the items of an array are joined by commas.
+    Header(String),
+    /// `query`: each member of the object is a member of the query.
+    Query,
+    /// `streaming`: the answer is always fetched piece by piece.
+    Streaming,
+    /// `stream_usage`: whether a stream is asked to end with its usage.
+    StreamUsage,
+    /// `responses`: it sends calls through OpenAI's Responses API; `responses:x` only if
+    /// it is that text.
+    Responses(Option<String>),
+    /// `host_label:x`: it takes the place of the part `x` of the catalog's host, such as
+    /// a region's name.
+    HostLabel(String),
+    /// `ignored`: it only concerns LangChain's own objects.
+    Ignored,
+}
+
+impl TryFrom<String> for Landing {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (kind, argument) = match text.split_once(':') {
+            Some((kind, argument)) => (kind, Some(argument.to_owned())),
+            None => (text.as_str(), None),
+        };
+        Ok(match (kind, argument) {
+            ("body", path) => {
+                Self::Body(path.map(|path| path.split('.').map(str::to_owned).collect()))
+            }
+            ("header", Some(name)) => Self::Header(name),
+            ("host_label", Some(label)) => Self::HostLabel(label),
+            ("responses", value) => Self::Responses(value),
+            ("max_tokens", None) => Self::MaxTokens,
+            ("merge", None) => Self::Merge,
+            ("extra_body", None) => Self::ExtraBody,
+            ("headers", None) => Self::Headers,
+            ("query", None) => Self::Query,
+            ("streaming", None) => Self::Streaming,
+            ("stream_usage", None) => Self::StreamUsage,
+            ("ignored", None) => Self::Ignored,
+            _ => return Err(format!("`{text}` is no place where a parameter can land")),
+        })
+    }
+}
+
+impl From<Landing> for String {
+    fn from(landing: Landing) -> Self {
+        landing.to_string()
+    }
+}
+
+impl fmt::Display for Landing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Body(None) => formatter.write_str("body"),
+            Self::Body(Some(path)) => write!(formatter, "body:{}", path.join(".")),
+            Self::MaxTokens => formatter.write_str("max_tokens"),
+            Self::Merge => formatter.write_str("merge"),
+            Self::ExtraBody => formatter.write_str("extra_body"),
+            Self::Headers => formatter.write_str("headers"),
+            Self::Header(name) => write!(formatter, "header:{name}"),
+            Self::Query => formatter.write_str("query"),
+            Self::Streaming => formatter.write_str("streaming"),
+            Self::StreamUsage => formatter.write_str("stream_usage"),
+            Self::Responses(None) => formatter.write_str("responses"),
+            Self::Responses(Some(value)) => write!(formatter, "responses:{value}"),
+            Self::HostLabel(label) => write!(formatter, "host_label:{label}"),
+            Self::Ignored => formatter.write_str("ignored"),
+        }
+    }
+}
