@@ -108,6 +108,20 @@ impl CallError {
         }
     }
 
+    /// A path of the official clients that has no route here.
+    pub(crate) fn not_served(advice: &str) -> Self {
+        Self::refused(StatusCode::NOT_FOUND, "not_served", advice)
+    }
+
+    pub(crate) fn wrong_method(path: &str, method: &str) -> Self {
+        let message = format!("{path} is called with {method}.");
+        Self::refused(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            message,
+        )
+    }
+
     pub(crate) fn model_missing() -> Self {
         Self {
             parameter: Some("model".to_owned()),
@@ -157,6 +171,19 @@ impl CallError {
         )
     }
 
+    /// As [`Self::credential_missing`], where no key of the operator's can help.
+    pub(crate) fn credential_missing_elsewhere(name: &str, provider: &str, origin: &str) -> Self {
+        Self::refused(
+            StatusCode::BAD_REQUEST,
+            "provider_credential_missing",
+            format!(
+                "The model configuration `{name}` has no key of its own, and sends to {origin}. \
+                 The operator's platform credential for `{provider}`, if there is one, is only \
+                 ever sent to the provider's own host: set the configuration's `api_key`."
+            ),
+        )
+    }
+
     pub(crate) fn secret(error: &SecretError) -> Self {
         match error {
             SecretError::Unavailable(_) => Self {
@@ -189,10 +216,18 @@ impl CallError {
         );
         let wants_wait = matches!(status.as_u16(), 429 | 503);
         let retry_after = error.retry_after.or(Some(DEFAULT_RETRY_AFTER));
+        let said = scrubber.scrub(&error.message);
+        // Alone, the provider's text reads as if it were about the caller's own key.
+        let message = match error.kind {
+            ErrorKind::Authentication => {
+                format!("The provider refused the key of this model configuration: {said}")
+            }
+            _ => said,
+        };
         Self {
             status,
             code,
-            message: scrubber.scrub(&error.message),
+            message,
             parameter: error.parameter.as_deref().map(|name| scrubber.scrub(name)),
             retry_after: retry_after.filter(|_| wants_wait),
             outcome: Outcome::Failed(error.kind),

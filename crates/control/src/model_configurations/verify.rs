@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(9);
         "check": "call",
         "label": "One minimal call to gpt-5-mini at https://api.openai.com",
         "ok": false,
-        "error": "provider_authentication: Incorrect API key provided: [redacted]",
+        "error": "The provider refused the key of this model configuration: Incorrect API key provided: [redacted].",
         "is_auth_error": true,
         "latency_ms": 214,
     }],

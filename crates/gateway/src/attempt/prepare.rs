@@ -121,8 +121,15 @@ async fn credential(
         KeySource::Own(reference) | KeySource::Platform(reference) => reference,
         KeySource::NotNeeded => return Ok(None),
         KeySource::Missing => {
-            let provider = &route.target.provider.name;
-            return Err(CallError::credential_missing(name, provider));
+            let Target {
+                provider, origin, ..
+            } = &route.target;
+            return Err(if route.target.is_catalog_origin {
+                CallError::credential_missing(name, &provider.name)
+            } else {
+                let origin = origin.to_string();
+                CallError::credential_missing_elsewhere(name, &provider.name, &origin)
+            });
         }
     };
     if let Some(open) = gateway.secrets.cached(reference) {

@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod body;
 mod models;
+mod unserved;
 pub mod write_deadline;
 
 use std::sync::Arc;
@@ -19,7 +20,11 @@ use crate::serve::serve;
 
 /// Every route of the data plane, and its OpenAPI operations.
 pub fn router(gateway: Arc<Gateway>) -> (axum::Router, utoipa::openapi::OpenApi) {
-    routes().with_state(gateway).split_for_parts()
+    let (served, document) = routes().with_state(gateway).split_for_parts();
+    let router = served
+        .method_not_allowed_fallback(unserved::wrong_method)
+        .merge(unserved::router());
+    (router, document)
 }
 
 /// The OpenAPI operations alone, for who has no gateway.

@@ -134,7 +134,8 @@ fn json_response(value: &impl Serialize) -> Response<Body> {
     response
 }
 
-fn request_id(headers: &HeaderMap) -> &str {
+/// The id that the client gave the request, or nothing.
+pub(super) fn request_id(headers: &HeaderMap) -> &str {
     let id = headers.get("x-request-id");
     id.and_then(|id| id.to_str().ok()).unwrap_or_default()
 }

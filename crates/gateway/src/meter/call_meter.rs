@@ -190,10 +190,8 @@ impl CallMeter {
             gen_ai.usage.output_tokens = usage.map(|usage| usage.output_tokens),
             attempts = self.attempts,
             is_stream = self.is_stream,
-            duration_ms = duration.as_secs_f64() * 1000.0,
-            time_to_first_byte_ms = self
-                .time_to_first_byte
-                .map(|time| time.as_secs_f64() * 1000.0),
+            duration_ms = milliseconds(duration),
+            time_to_first_byte_ms = self.time_to_first_byte.map(milliseconds),
             "call"
         );
     }
@@ -212,6 +210,12 @@ const fn key_owner(key: &KeySource) -> KeyOwner {
         KeySource::Platform(_) => KeyOwner::Platform,
         KeySource::NotNeeded | KeySource::Missing => KeyOwner::Nobody,
     }
+}
+
+/// To the microsecond: what is finer is noise, and prints as `0.21176699999999998`.
+fn milliseconds(duration: Duration) -> f64 {
+    let microseconds = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+    f64::from(microseconds) / 1000.0
 }
 
 /// An id that a client chose, if it is short and visible.

@@ -436,3 +436,47 @@ async fn of_a_client_s_headers_only_betas_reach_a_provider() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_not_served_says_what_to_use_instead() {
+    let (_upstream, gateway) = simulated().await;
+    for (path, advice) in [
+        ("/v1/responses", "chat.completions.create"),
+        ("/v1/embeddings", "chat models"),
+        ("/chat/completions", "base URL lacks `/v1`"),
+    ] {
+        let answer = gateway.stranger().post(path, &openai("fast")).await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        let body = answer.json();
+        assert_eq!(body["error"]["code"], "not_served");
+        let message = body["error"]["message"].to_string();
+        assert!(message.contains(advice), "{path}: {message}");
+    }
+    for (path, advice) in [
+        ("/v1/messages/count_tokens", "usage"),
+        ("/v1/v1/messages", "leave it out"),
+    ] {
+        let answer = gateway.stranger().post(path, &anthropic("fast")).await;
+        let body = answer.expect("an answer").json();
+        assert_eq!(body["error"]["type"], "not_found_error", "{path}: {body}");
+        let message = body["error"]["message"].to_string();
+        assert!(message.contains(advice), "{path}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_one() {
+    let (_upstream, gateway) = simulated().await;
+    for (path, kind) in [
+        ("/v1/chat/completions", "invalid_request_error"),
+        ("/v1/messages", "invalid_request_error"),
+    ] {
+        let answer = gateway.stranger().get(path).await.expect("an answer");
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(answer.header("allow"), "POST");
+        let body = answer.json();
+        assert_eq!(body["error"]["type"], kind, "{body}");
+        assert!(body["error"]["message"].to_string().contains("POST"));
+    }
+}

@@ -122,6 +122,11 @@ async fn every_status_of_a_provider_becomes_the_right_one() {
     let refused = gateway.chat(&openai("fault:401")).await;
     assert_eq!(refused.header("x-should-retry"), "false");
     assert_eq!(refused.json()["error"]["code"], "provider_authentication");
+    let message = refused.json()["error"]["message"].to_string();
+    assert!(
+        message.contains("The provider refused the key"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -275,6 +280,12 @@ async fn a_platform_key_goes_to_the_catalog_s_host_and_nowhere_else() {
     assert_eq!(
         answer.json()["error"]["code"],
         "provider_credential_missing"
+    );
+    let message = answer.json()["error"]["message"].to_string();
+    let origin = upstream.openai_base_url().replace("/v1", "");
+    assert!(
+        message.contains(&origin) && message.contains("the provider's own host"),
+        "{message}"
     );
     assert_eq!(upstream.ledger().count(), 0);
     let answer = gateway.chat(&openai("catalog")).await;

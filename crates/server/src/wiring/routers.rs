@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
+use axum::{Json, Router};
 use control::state::ControlState;
 use gateway::Gateway;
+use http::StatusCode;
 use prometheus_client::registry::Registry;
 use tower::ServiceExt;
 
@@ -75,7 +76,7 @@ impl Planes {
             (self.control_plane.merge(operators), None)
         };
         let (main, control) = if settings.control_listen.is_some() {
-            let main = with_health_of(self.data_plane, &control_plane);
+            let main = with_health_of(self.data_plane, &control_plane).fallback(elsewhere);
             (main, Some(control_plane))
         } else {
             (self.data_plane.merge(control_plane), None)
@@ -88,6 +89,16 @@ impl Planes {
             metrics,
         }
     }
+}
+
+/// What a data plane with a port of its own says of every path that it does not serve.
+async fn elsewhere() -> (StatusCode, Json<serde_json::Value>) {
+    let detail = "Not Found: only the data plane answers here; the control plane has an address \
+                  of its own (server.control_listen)";
+    (
+        StatusCode::NOT_FOUND,
+        Json(serde_json::json!({"detail": detail})),
+    )
 }
 
 /// A data plane with a port of its own answers load balancers there too.

@@ -112,9 +112,12 @@ async fn split_listeners_answer_their_own_plane_only() {
             .status,
         404
     );
-    assert_eq!(
-        server.client().get(configurations).await.unwrap().status,
-        404
+    let lost = server.client().get(configurations).await.unwrap();
+    assert_eq!(lost.status, 404);
+    assert!(
+        lost.text().contains("server.control_listen"),
+        "{}",
+        lost.text()
     );
     assert_eq!(
         server

@@ -1,0 +1,87 @@
+//! Paths and methods of the official clients that are not served, and what to do
+//! instead. Without these, a client shows a bare 404 and nobody learns why.
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::any;
+use http::header::ALLOW;
+use http::{HeaderMap, HeaderValue, Response, Uri};
+use providers::chat::WireFormat;
+
+use super::models::request_id;
+use crate::error::CallError;
+
+use WireFormat::{AnthropicMessages, OpenAiChat};
+
+const NO_VERSION: &str =
+    "The client's base URL lacks `/v1` at its end: OpenAI's clients want one that ends with it.";
+const TWO_VERSIONS: &str = "The client's base URL has `/v1` at its end, and Anthropic's clients \
+                            add it themselves: leave it out.";
+
+/// The path, who asks for it, and what to tell them.
+const UNSERVED: [(&str, WireFormat, &str); 10] = [
+    (
+        "/v1/responses",
+        OpenAiChat,
+        "OpenAI's Responses API is not served. Use chat completions: POST /v1/chat/completions, \
+         in OpenAI's clients `chat.completions.create`.",
+    ),
+    (
+        "/v1/completions",
+        OpenAiChat,
+        "OpenAI's older completions are not served. Use POST /v1/chat/completions.",
+    ),
+    (
+        "/v1/embeddings",
+        OpenAiChat,
+        "Embeddings are not served; model configurations are for chat models.",
+    ),
+    ("/chat/completions", OpenAiChat, NO_VERSION),
+    ("/responses", OpenAiChat, NO_VERSION),
+    ("/models", OpenAiChat, NO_VERSION),
+    (
+        "/v1/messages/count_tokens",
+        AnthropicMessages,
+        "Counting tokens is not served. The usage of an answer says how many there were.",
+    ),
+    (
+        "/v1/messages/batches",
+        AnthropicMessages,
+        "Batches are not served. Send each call to POST /v1/messages.",
+    ),
+    ("/v1/v1/messages", AnthropicMessages, TWO_VERSIONS),
+    ("/v1/v1/models", AnthropicMessages, TWO_VERSIONS),
+];
+
+/// Answers each of them with a 404 that teaches.
+pub(super) fn router() -> Router {
+    UNSERVED
+        .iter()
+        .fold(Router::new(), |router, (path, dialect, advice)| {
+            let answer = async move |headers: HeaderMap| {
+                CallError::not_served(advice).into_response(*dialect, request_id(&headers))
+            };
+            router.route(path, any(answer))
+        })
+}
+
+/// A path that is served, but not with this method.
+pub(super) async fn wrong_method(uri: Uri, headers: HeaderMap) -> Response<Body> {
+    let path = uri.path();
+    let method = if path.starts_with("/v1/models") {
+        "GET"
+    } else {
+        "POST"
+    };
+    let dialect = if path == "/v1/messages" {
+        AnthropicMessages
+    } else {
+        OpenAiChat
+    };
+    let error = CallError::wrong_method(path, method);
+    let mut response = error.into_response(dialect, request_id(&headers));
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(method));
+    response
+}
