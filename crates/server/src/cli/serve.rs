@@ -44,10 +44,10 @@ impl Serve {
             .listen
             .map(|address| ("server.listen", address.to_string()));
         source.flags.extend(listen);
-        let settings = settings::load(&source)?;
+        let mut settings = settings::load(&source)?;
         telemetry::begin(settings.log.format);
         settings::warn_of_stray_variables();
-        descriptors::raise_limit(settings.server.max_connections);
+        settings.server.max_connections = descriptors::affordable(settings.server.max_connections);
         let mut signals = Signals::listen()?;
         // The ports come first: a first start that fails here has not made a key that
         // nobody gets to see.
@@ -57,11 +57,11 @@ impl Serve {
             tasks: TaskTracker::new(),
         };
         let server = wiring::assemble(&settings, &runtime).await?;
-        let address = ports.main.local_addr()?;
+        let addresses = ports.addresses()?;
         let first_key = server.first_key.clone();
         ports.serve(&settings, &runtime, server)?;
         if let Some(key) = first_key {
-            introduce(&key, address)?;
+            output::result(&introduction(&key, &addresses, &settings))?;
         }
         signals.next().await;
         end(&settings, &runtime, &mut signals).await;
@@ -92,6 +92,14 @@ impl Ports {
             main,
             control,
             metrics,
+        })
+    }
+
+    fn addresses(&self) -> std::io::Result<Addresses> {
+        let control = self.control.as_ref().map(TcpListener::local_addr);
+        Ok(Addresses {
+            main: self.main.local_addr()?,
+            control: control.transpose()?,
         })
     }
 
@@ -141,22 +149,57 @@ async fn end(settings: &Settings, runtime: &Runtime, signals: &mut Signals) {
     tracing::info!("stopped");
 }
 
-/// Shows the first key, the only time that it can be shown.
-fn introduce(key: &ApiKeyToken, address: SocketAddr) -> std::io::Result<()> {
+/// Where the two planes answer; one place where `control` is none.
+struct Addresses {
+    main: SocketAddr,
+    control: Option<SocketAddr>,
+}
+
+/// Shows the first key, the only time that it can be shown, and what to do with it.
+fn introduction(key: &ApiKeyToken, addresses: &Addresses, settings: &Settings) -> String {
     let key = key.expose();
-    output::result(&format!(
+    let Addresses { main, control } = addresses;
+    let elsewhere = control
+        .map(|address| format!("; its control plane at http://{address}"))
+        .unwrap_or_default();
+    let next = first_step(key, addresses, settings);
+    format!(
         "\
-Quartermaster runs at http://{address}
+Quartermaster runs at http://{main}{elsewhere}
 
 Your first API key, shown only now:
 
     {key}
 
-Try it; the built-in stand-in needs no provider's key:
-
-curl http://{address}/v1/chat/completions -H \"Authorization: Bearer {key}\" \
-         -H \"Content-Type: application/json\" \
-         -d '{{\"model\": \"simulated\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'
+{next}
 "
-    ))
+    )
+}
+
+/// One line that works. The stand-in is there unless the settings replace the system
+/// defaults.
+fn first_step(key: &str, addresses: &Addresses, settings: &Settings) -> String {
+    let stand_in = settings
+        .system_model_configurations
+        .iter()
+        .find(|row| row.provider == "simulated");
+    if let Some(row) = stand_in {
+        let body = serde_json::json!({
+            "model": row.name,
+            "messages": [{"role": "user", "content": "Hello!"}],
+        });
+        let address = addresses.main;
+        // The shell ends the text at a quotation mark, wherever it stands.
+        let body = body.to_string().replace('\'', r"'\''");
+        return format!(
+            "Try it; the built-in stand-in needs no provider's key:\n\n\
+             curl http://{address}/v1/chat/completions -H \"Authorization: Bearer {key}\" \
+             -H \"Content-Type: application/json\" -d '{body}'"
+        );
+    }
+    let address = addresses.control.unwrap_or(addresses.main);
+    format!(
+        "See what there is to call:\n\n\
+         curl http://{address}/v1/model-configurations -H \"Authorization: Bearer {key}\""
+    )
 }

@@ -5,23 +5,45 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 /// Descriptors for everything that is no connection: database, files, ports.
 const OTHERS: u64 = 256;
 
-/// Raises this process's own limit as far as the system lets it, and says in the log
-/// where that is too little for `connections`.
-pub fn raise_limit(connections: usize) {
+/// Raises this process's own limit as far as the system lets it, and gives how many of
+/// the `wanted` connections it has descriptors for. Fewer are said in the log: to answer
+/// 503 beyond them is better than to fail wherever the next descriptor is needed.
+pub fn affordable(wanted: usize) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::debug!(%error, "the limit of file descriptors cannot be raised");
     }
-    let needed = 2 * connections as u64 + OTHERS;
-    if let Some(allowed) = getrlimit(Resource::Nofile).current
-        && allowed < needed
-    {
-        tracing::warn!(
+    let Some(allowed) = getrlimit(Resource::Nofile).current else {
+        return wanted;
+    };
+    let connections = wanted.min(fitting(allowed));
+    if connections < wanted {
+        tracing::info!(
             descriptors.allowed = allowed,
-            descriptors.needed = needed,
-            "server.max_connections is more than the system's limit of file descriptors allows; \
-             raise it (LimitNOFILE=, ulimit -n) or lower the setting"
+            connections.wanted = wanted,
+            connections.allowed = connections,
+            "the system's limit of file descriptors allows fewer connections than \
+             server.max_connections; raise it (LimitNOFILE=, ulimit -n) for more"
         );
+    }
+    connections
+}
+
+/// How many connections `descriptors` suffice for; always some.
+fn fitting(descriptors: u64) -> usize {
+    let fitting = descriptors.saturating_sub(OTHERS) / 2;
+    usize::try_from(fitting).unwrap_or(usize::MAX).max(16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fitting;
+
+    #[test]
+    fn a_connection_takes_two_descriptors_beside_the_process_s_own() {
+        assert_eq!(fitting(20_256), 10_000);
+        assert_eq!(fitting(1024), 384);
+        assert_eq!(fitting(64), 16);
     }
 }

@@ -59,6 +59,44 @@ async fn the_first_start_prints_a_curl_line_that_works_without_a_providers_key()
     );
 }
 
+/// The line must work whatever the settings say, also where the stand-in is not there.
+#[tokio::test]
+async fn the_curl_line_fits_the_settings() {
+    let entry = |name: &str, provider: &str| {
+        format!(
+            "[[system_model_configurations]]\nname = \"{name}\"\nprovider = \"{provider}\"\n\
+             model = \"m\"\n"
+        )
+    };
+    for (entries, wanted) in [
+        (entry("smart", "openai"), "\"smart\""),
+        (
+            entry("smart", "openai") + &entry("the team's own", "simulated"),
+            "Simulated answer",
+        ),
+    ] {
+        let server = app()
+            .without_bootstrap_key()
+            .setting("server.control_listen", "127.0.0.1:0")
+            .configuration(&entries)
+            .start()
+            .await
+            .unwrap();
+        crate::support::eventually(std::time::Duration::from_secs(5), async || {
+            server.output().contains("curl")
+        })
+        .await;
+        let output = server.output();
+        assert!(output.contains("its control plane at http://"), "{output}");
+        let ran = Command::new("sh")
+            .args(["-c", &format!("{} -sS --fail", curl_line(&output))])
+            .output()
+            .unwrap();
+        let answer = String::from_utf8_lossy(&ran.stdout);
+        assert!(answer.contains(wanted), "{wanted}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_chosen_key_works_and_is_never_printed() {
     let server = app().start().await.unwrap();
