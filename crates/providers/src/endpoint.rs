@@ -91,11 +91,16 @@ pub fn check(url: &Url, policy: EndpointPolicy) -> Result<(), String> {
     let port = url.port_or_known_default().unwrap_or_default();
     if policy == EndpointPolicy::PublicOnly {
         if url.scheme() != "https" {
-            return Err("must begin with https://".to_owned());
+            return Err(
+                "must begin with https://: this installation does not allow private networks \
+                 (egress.allow_private_networks)"
+                    .to_owned(),
+            );
         }
         if is_private_host(url) {
             return Err(
-                "must be a public host: this installation does not allow private networks"
+                "must be a public host: this installation does not allow private networks \
+                 (egress.allow_private_networks)"
                     .to_owned(),
             );
         }

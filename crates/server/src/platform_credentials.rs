@@ -26,7 +26,11 @@ pub fn load(settings: &Settings) -> Result<BTreeMap<String, Arc<Credential>>, Se
 }
 
 fn credential(provider: &str, place: &str) -> Result<Credential, String> {
-    let row = catalog::provider(provider).ok_or("there is no such provider")?;
+    let row = catalog::provider(provider).ok_or_else(|| {
+        let known = catalog::providers().iter();
+        let known: Vec<&str> = known.map(|provider| provider.name.as_str()).collect();
+        format!("there is no such provider; known: {}", known.join(", "))
+    })?;
     let text = read(place)?;
     let secret = Secret::new(text.trim().to_owned());
     if secret.expose().is_empty() {

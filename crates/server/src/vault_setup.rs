@@ -37,7 +37,7 @@ pub async fn check(settings: &Settings, database: &Database) -> Result<String, V
     }
     let keys = status.root_keys.len();
     Ok(format!(
-        "{keys} root keys, {} sealed secrets",
+        "root keys: {keys}, sealed secrets: {}",
         status.sealed_secrets
     ))
 }

@@ -58,19 +58,20 @@ fn from_database(error: &dyn sqlx::error::DatabaseError) -> StoreError {
         return StoreError::Conflict("a unique value");
     }
     let code = error.code().unwrap_or_default();
+    // The message alone: `Display` adds the line of PostgreSQL's source that reported it.
     if let Some(sqlstate) = Some(code.as_ref()).filter(|code| code.len() == 5) {
         return match sqlstate {
             // lock_not_available, serialization_failure, deadlock_detected
             "55P03" | "40001" | "40P01" => StoreError::Busy,
             // query_canceled (by statement_timeout), idle_in_transaction_session_timeout,
             // read_only_sql_transaction (a standby after a failover)
-            "57014" | "25P03" | "25006" => StoreError::Unavailable(error.to_string()),
+            "57014" | "25P03" | "25006" => StoreError::Unavailable(error.message().to_owned()),
             // Connection exceptions, insufficient resources (a full disk too), operator
             // intervention, system errors.
             _ if ["08", "53", "57", "58"].contains(&&sqlstate[..2]) => {
-                StoreError::Unavailable(error.to_string())
+                StoreError::Unavailable(error.message().to_owned())
             }
-            _ => StoreError::Database(error.to_string()),
+            _ => StoreError::Database(error.message().to_owned()),
         };
     }
     // The low byte of an extended result code is the primary one.

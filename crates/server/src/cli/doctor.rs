@@ -33,10 +33,14 @@ pub(super) struct Doctor {
 enum Finding {
     Good(String),
     /// Something is wrong; and what to do.
-    Bad(String, &'static str),
+    Bad(String, String),
 }
 
 use Finding::{Bad, Good};
+
+fn bad(what: impl std::fmt::Display, advice: &str) -> Finding {
+    Bad(what.to_string(), advice.to_owned())
+}
 
 impl Doctor {
     pub(super) async fn run(self) -> anyhow::Result<()> {
@@ -46,18 +50,28 @@ impl Doctor {
             Err(error) => {
                 report.add(
                     "settings",
-                    &Bad(error.to_string(), "config.default.toml lists every key"),
+                    &bad(&error, "config.default.toml lists every key"),
                 )?;
                 return report.end();
             }
         };
         report.add("settings", &check_settings(&settings))?;
-        report.add("address", &check_address(settings.server.listen).await)?;
+        let server = &settings.server;
+        let listeners = [
+            ("server.listen", Some(server.listen)),
+            ("server.control_listen", server.control_listen),
+            ("server.metrics_listen", server.metrics_listen),
+        ];
+        for (setting, address) in listeners {
+            if let Some(address) = address {
+                report.add("address", &check_address(setting, address).await)?;
+            }
+        }
         report.add("clock", &check_clock())?;
         match database::open_existing(&settings).await {
             Err(error) => {
                 let advice = "is it running, and is database.url right?";
-                report.add("database", &Bad(format!("{error:#}"), advice))?;
+                report.add("database", &bad(format!("{error:#}"), advice))?;
             }
             Ok(None) => report.add(
                 "database",
@@ -103,26 +117,26 @@ impl Report {
 fn check_settings(settings: &Settings) -> Finding {
     let defaults = match system_defaults::wanted(settings) {
         Ok(defaults) => defaults.len(),
-        Err(error) => return Bad(error.to_string(), "see [[system_model_configurations]]"),
+        Err(error) => return bad(&error, "see [[system_model_configurations]]"),
     };
     match platform_credentials::load(settings) {
         Ok(credentials) => Good(format!(
-            "{defaults} system model configurations, {} platform credentials",
+            "system model configurations: {defaults}, platform credentials: {}",
             credentials.len()
         )),
-        Err(error) => Bad(error.to_string(), "see [platform_credentials]"),
+        Err(error) => bad(&error, "see [platform_credentials]"),
     }
 }
 
-async fn check_address(address: SocketAddr) -> Finding {
+async fn check_address(setting: &str, address: SocketAddr) -> Finding {
     match tokio::net::TcpListener::bind(address).await {
-        Ok(_) => Good(format!("{address} is free")),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            Good(format!("{address} is taken: a server is running"))
-        }
-        Err(error) => Bad(
+        Ok(_) => Good(format!("{address} is free ({setting})")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Good(format!(
+            "{address} is taken, by a running server or another program ({setting})"
+        )),
+        Err(error) => bad(
             format!("{address}: {error}"),
-            "choose another server.listen",
+            &format!("choose another {setting}"),
         ),
     }
 }
@@ -133,26 +147,23 @@ fn check_clock() -> Finding {
     let built_after: Timestamp = Timestamp::constant(1_767_225_600, 0);
     if now < built_after {
         let advice = "set the clock (timedatectl set-ntp true)";
-        return Bad(format!("{now} is before this program was made"), advice);
+        return bad(format!("{now} is before this program was made"), advice);
     }
-    Good(now.to_string())
+    Good(format!("{now:.0}"))
 }
 
 async fn check_database(database: &store::Database) -> Finding {
     match database.ping().await {
         Ok(()) => Good("answers, and its schema is current".to_owned()),
-        Err(error) => Bad(
-            error.to_string(),
-            "is it running, and is database.url right?",
-        ),
+        Err(error) => bad(&error, "is it running, and is database.url right?"),
     }
 }
 
 async fn check_vault(settings: &Settings, database: &store::Database) -> Finding {
     match vault_setup::check(settings, database).await {
         Ok(what) => Good(what),
-        Err(error) => Bad(
-            error.to_string(),
+        Err(error) => bad(
+            &error,
             "put the root key file back from your copy, readable by the server only",
         ),
     }
@@ -177,10 +188,13 @@ async fn check_egress(settings: &Settings) -> Finding {
     let connecting = tokio::net::TcpStream::connect(place.as_str());
     match tokio::time::timeout(Duration::from_secs(5), connecting).await {
         Ok(Ok(_)) => Good(format!("{place} can be reached")),
-        Ok(Err(error)) => Bad(
+        Ok(Err(error)) => bad(
             format!("{place}: {error}"),
-            "check name resolution and firewall",
+            "check name resolution and firewall; --offline leaves this out",
         ),
-        Err(_) => Bad(format!("{place} does not answer"), "check the firewall"),
+        Err(_) => bad(
+            format!("{place} does not answer"),
+            "check the firewall; --offline leaves this out",
+        ),
     }
 }

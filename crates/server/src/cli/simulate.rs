@@ -36,14 +36,21 @@ Paths:
   GET  /simulator/ledger       what was received, tokens included; DELETE forgets it
 
 What to do differently is said by the model's name (after `fault:` or a name that begins
-with `simulated`, items with colons between them) or by the header `{}: ITEM:ITEM`.
+with `simulated`, items with colons between them) or by the header `{}: ITEM:ITEM`
+(which a gateway does not pass on).
 
 {}
 
 Try:
   quartermaster simulate &
   curl -s http://127.0.0.1:8701/v1/chat/completions \\
-    -d '{{\"model\": \"fault:429:retry-after=2\", \"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}'",
+    -d '{{\"model\": \"fault:429:retry-after=2\", \"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}'
+
+Behind a Quartermaster, to see how it takes a provider's bad day:
+  QUARTERMASTER_EGRESS__ALLOW_PRIVATE_NETWORKS=true quartermaster serve
+  echo any-key | quartermaster model create flaky --provider openai --model fault:500:times=2 \\
+    --additional-params '{{\"base_url\": \"http://127.0.0.1:8701/v1\"}}' --api-key-from -
+As provider `anthropic` its base_url is http://127.0.0.1:8701, without /v1.",
         behaviour::HEADER,
         behaviour::HELP,
     )

@@ -107,10 +107,24 @@ fn explain_one(error: &figment::Error, source: &SettingsSource) -> String {
             }
             unknown(field, known)
         }
+        Kind::InvalidType(found, wanted) => format!("{found} is not {}", in_words(wanted)),
+        Kind::UnknownVariant(found, known) => {
+            format!("`{found}` is none of {}", known.join(", "))
+        }
         kind => kind.to_string(),
     };
     let key = path.join(".");
     format!("{}: {what}", place(&key, error, source))
+}
+
+/// Serde names Rust's types; a person who writes settings need not know them.
+fn in_words(wanted: &str) -> &str {
+    match wanted {
+        "f64" => "a number",
+        "bool" => "true or false",
+        "u16" | "u32" | "u64" | "usize" => "a whole number from 0",
+        other => other,
+    }
 }
 
 fn unknown(field: &str, known: &[&str]) -> String {

@@ -41,6 +41,11 @@ fn every_command_explains_itself_with_an_example() {
             &["model", "--help"],
             "quartermaster model export > models.json",
         ),
+        (&["model", "create", "--help"], "GET /v1/providers"),
+        (
+            &["model", "update", "--help"],
+            "agent_harness_version_string",
+        ),
         (&["model", "apply", "--help"], "api_key_from"),
         (&["simulate", "--help"], "fault:429:retry-after=2"),
         (&["doctor", "--help"], "--offline"),
@@ -61,6 +66,7 @@ fn usage_errors_exit_with_2_and_say_nothing_on_standard_output() {
         &["serve", "--nonsense"][..],
         &["nonsense"],
         &["api-key", "create"],
+        &["model", "update", "fast", "--clear", "max_tokns"],
     ] {
         let output = run(&fresh(), arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -132,7 +132,15 @@ fn an_unknown_key_is_an_error_that_names_the_nearest() {
         ),
         (
             app().setting("server.shutdown_seconds", "soon"),
-            "QUARTERMASTER_SERVER__SHUTDOWN_SECONDS",
+            "QUARTERMASTER_SERVER__SHUTDOWN_SECONDS: string \"soon\" is not a number",
+        ),
+        (
+            app().configuration("[log]\nformat = \"xml\""),
+            "`xml` is none of auto, json, pretty",
+        ),
+        (
+            app().configuration("[platform_credentials]\nopnai = \"env:HOME\""),
+            "known: anthropic",
         ),
         (app().configuration("[server\n"), "quartermaster.toml"),
         (

@@ -474,6 +474,19 @@ async fn a_restore_with_another_key_or_a_damaged_copy_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_passphrase_that_can_be_guessed_is_refused() {
+    let (installation, safe) = (Installation::sqlite(), Safe::new());
+    installation.fill(1).await;
+    let (db, keys, file) = (safe.path("db"), safe.path("keys"), safe.path("short.txt"));
+    fs::write(&file, "password\n").unwrap();
+    let places = ["--output", &db, "--root-key-output", &keys];
+    let arguments = [&["backup"], &places[..], &["--passphrase-file", &file]].concat();
+    let why = installation.refuse(&arguments);
+    assert!(why.contains("12 characters"), "{why}");
+    assert_eq!(fs::read_dir(&db).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn a_backup_to_one_place_is_refused() {
     let (installation, safe) = (Installation::sqlite(), Safe::new());
     installation.fill(1).await;
@@ -510,6 +523,7 @@ async fn a_backup_of_postgres_is_a_dump_and_the_root_keys() {
     let (db, keys) = (safe.path("db"), safe.path("keys"));
     let why = installation.refuse(&["backup", "--output", &db, "--root-key-output", &keys]);
     assert!(why.contains("pg_dump"), "{why}");
+    assert!(!fs::exists(&db).unwrap(), "a refusal makes nothing");
 
     let dump = safe.path("quartermaster.dump");
     let url = installation.database_url.clone().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use clap::Args;
 use http::{HeaderValue, Method, Request, StatusCode, header};
@@ -25,6 +25,7 @@ pub(super) struct ServerArguments {
         value_name = "URL",
         env = "QUARTERMASTER_URL",
         default_value = "http://127.0.0.1:8700",
+        help_heading = "The server",
         global = true
     )]
     server: String,
@@ -34,6 +35,7 @@ pub(super) struct ServerArguments {
         value_name = "KEY",
         env = "QUARTERMASTER_API_KEY",
         hide_env_values = true,
+        help_heading = "The server",
         global = true
     )]
     api_key: Option<String>,
@@ -59,9 +61,14 @@ impl Api {
             .https_or_http()
             .enable_http1()
             .build();
+        let server = arguments.server.trim_end_matches('/');
+        ensure!(
+            server.starts_with("http://") || server.starts_with("https://"),
+            "the server's address `{server}` begins with neither http:// nor https://"
+        );
         Ok(Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
-            server: arguments.server.trim_end_matches('/').to_owned(),
+            server: server.to_owned(),
             authorization,
         })
     }
@@ -129,7 +136,6 @@ fn refusal(status: StatusCode, body: &Value) -> String {
     };
     let advice = match status {
         StatusCode::UNAUTHORIZED => "; is QUARTERMASTER_API_KEY a key of this server?",
-        StatusCode::FORBIDDEN => "; the key lacks a scope, or this is a system default",
         _ => "",
     };
     format!("{status}: {}{advice}", reasons.join("\n  "))

@@ -6,6 +6,17 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+/// What `update --clear` can clear: the members that may be null.
+pub(super) const CLEARABLE: [&str; 7] = [
+    "description",
+    "temperature",
+    "max_tokens",
+    "timeout_seconds",
+    "max_retries",
+    "additional_params",
+    "agent_harness_version_string",
+];
+
 /// What `create` and `update` can set.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Fields {

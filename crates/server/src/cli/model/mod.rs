@@ -22,7 +22,8 @@ const PATH: &str = "/v1/model-configurations";
 Examples:
   export QUARTERMASTER_API_KEY=...
   quartermaster model list
-  quartermaster model create fast --provider openai --model gpt-5-mini --api-key-from env:OPENAI_API_KEY
+  quartermaster model create fast --provider openai --model gpt-5-mini \\
+      --api-key-from env:OPENAI_API_KEY
   quartermaster model update fast --temperature 0.2 --clear max_tokens
   quartermaster model export > models.json
   quartermaster model apply -f models.json")]
@@ -64,13 +65,25 @@ struct List {
 #[derive(Debug, Args)]
 struct Get {
     /// Name or id
-    model: String,
+    #[arg(value_name = "NAME_OR_ID")]
+    configuration: String,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     output: Format,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Where no key is given, the operator's own for the provider is used, if there is one.
+`GET /v1/providers` lists the providers, what each takes in --additional-params, and
+whether the operator lends a key.
+
+Examples:
+  quartermaster model create fast --provider openai --model gpt-5-mini \\
+      --api-key-from env:OPENAI_API_KEY
+  quartermaster model create local --provider openai --model qwen3 \\
+      --additional-params '{\"base_url\": \"http://127.0.0.1:8000/v1\"}' --api-key-from - < key.txt
+  (a base_url with http:// needs the operator's egress.allow_private_networks)")]
 struct Create {
     /// What clients select it by
     name: String,
@@ -85,9 +98,16 @@ struct Create {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+What is left out stays as it is.
+
+Examples:
+  quartermaster model update fast --temperature 0.2 --clear max_tokens
+  quartermaster model update fast --api-key-from env:OPENAI_API_KEY")]
 struct Update {
     /// Name or id
-    model_configuration: String,
+    #[arg(value_name = "NAME_OR_ID")]
+    configuration: String,
     /// Another name
     #[arg(long)]
     name: Option<String>,
@@ -99,8 +119,8 @@ struct Update {
     model: Option<String>,
     #[command(flatten)]
     fields: Fields,
-    /// Members to clear, e.g. `--clear max_tokens`
-    #[arg(long, value_name = "MEMBER")]
+    /// A member to clear; repeat for several
+    #[arg(long, value_name = "MEMBER", value_parser = fields::CLEARABLE)]
     clear: Vec<String>,
     /// Destroy its own key
     #[arg(long)]
@@ -110,7 +130,8 @@ struct Update {
 #[derive(Debug, Args)]
 struct Delete {
     /// Name or id
-    model: String,
+    #[arg(value_name = "NAME_OR_ID")]
+    configuration: String,
 }
 
 /// `model apply`
@@ -171,7 +192,7 @@ impl List {
 
 impl Get {
     async fn run(self, api: &Api) -> anyhow::Result<()> {
-        let row = find(api, &self.model).await?;
+        let row = find(api, &self.configuration).await?;
         if self.output == Format::Json {
             output::json(&row)?;
             return Ok(());
@@ -203,7 +224,7 @@ impl Create {
 
 impl Update {
     async fn run(self, api: &Api) -> anyhow::Result<()> {
-        let row = find(api, &self.model_configuration).await?;
+        let row = find(api, &self.configuration).await?;
         let mut body = self.fields.body()?;
         let given = [
             ("name", self.name),
@@ -234,7 +255,7 @@ impl Update {
 
 impl Delete {
     async fn run(self, api: &Api) -> anyhow::Result<()> {
-        let row = find(api, &self.model).await?;
+        let row = find(api, &self.configuration).await?;
         api.delete(&format!("{PATH}/{}", text(&row["id"]))).await?;
         output::explain(&format!("`{}` deleted", text(&row["name"])));
         Ok(())

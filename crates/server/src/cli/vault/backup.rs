@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use domain::clock::Clock;
+use domain::secret::Secret;
 use serde_json::json;
 use store::Database;
 use store::copy::{Copied, copy_into};
@@ -52,6 +53,7 @@ pub(in crate::cli) struct Backup {
 impl Backup {
     pub(in crate::cli) async fn run(self) -> anyhow::Result<()> {
         let settings = self.settings.load()?;
+        self.refuse_postgres(&settings)?;
         let database = direct::open(&self.settings).await?;
         self.refuse_one_place(&settings)?;
         let passphrase = self
@@ -59,6 +61,9 @@ impl Backup {
             .as_deref()
             .map(read_passphrase)
             .transpose()?;
+        if let Some(passphrase) = &passphrase {
+            refuse_short(passphrase)?;
+        }
         let root_key_file = settings.root_key_file();
         // A rotation between the two copies could leave a pair that does not fit.
         let _held = hold_rotation(&root_key_file)?;
@@ -86,6 +91,17 @@ impl Backup {
         Ok(())
     }
 
+    /// Before anything is made: a PostgreSQL database is not a file of ours to copy.
+    fn refuse_postgres(&self, settings: &Settings) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.output.is_none() || settings.database_url().starts_with("sqlite:"),
+            "a PostgreSQL database is copied by its own tool. First:\n  pg_dump --format=custom \
+             --file=quartermaster.dump \"$QUARTERMASTER_DATABASE__URL\"\nthen this command again \
+             without --output, for the root keys"
+        );
+        Ok(())
+    }
+
     /// Makes the directories, and compares what they really are.
     fn refuse_one_place(&self, settings: &Settings) -> anyhow::Result<()> {
         let data_dir = real(&settings.server.data_dir)?;
@@ -106,6 +122,16 @@ impl Backup {
         );
         Ok(())
     }
+}
+
+/// Argon2id makes guessing slow, not impossible.
+fn refuse_short(passphrase: &Secret) -> anyhow::Result<()> {
+    const SHORTEST: usize = 12;
+    anyhow::ensure!(
+        passphrase.expose().chars().count() >= SHORTEST,
+        "the passphrase has fewer than {SHORTEST} characters: whoever finds the copy could guess it"
+    );
+    Ok(())
 }
 
 /// How many secrets there are to open; an error when one does not.
@@ -133,12 +159,7 @@ async fn copy_database(database: &Database, path: &Path) -> anyhow::Result<()> {
         Ok(Copied::Whole) => {}
         Ok(Copied::NotOurs) => {
             fs::remove_file(path).ok();
-            anyhow::bail!(
-                "a PostgreSQL database is copied by its own tool. First:\n  pg_dump \
-                 --format=custom --file={} \"$QUARTERMASTER_DATABASE__URL\"\nthen this command \
-                 again without --output, for the root keys",
-                path.with_extension("dump").display()
-            );
+            anyhow::bail!("the database is not a file");
         }
         Err(error) => {
             fs::remove_file(path).ok();

@@ -62,7 +62,9 @@ impl Restore {
             (Some(copy), Some(_)) => staging.database(copy)?,
             _ => settings.database_url(),
         };
-        let opened = verify(&settings, url, &root_key_file).await?;
+        let opened = verify(&settings, url, &root_key_file)
+            .await
+            .context("nothing was restored: the copy does not open with these root keys")?;
         self.put_in_place(&settings, target.as_deref(), &staging)?;
         output::explain(&format!("restored; secrets opened: {opened}"));
         Ok(())
@@ -174,7 +176,7 @@ async fn verify_database(database: &Database, root_key_file: &Path) -> anyhow::R
     let result = vault_check::open_everything(database, &vault).await?;
     anyhow::ensure!(
         result.failures.is_empty(),
-        "nothing was restored, since not every secret opens:\n{}",
+        "not every secret opens:\n{}",
         result.failures.join("\n")
     );
     Ok(result.opened)
