@@ -43,7 +43,7 @@ test-crash: .installed $(VENV)/installed test-binary ## kill -9 under load: noth
 bench: ## Load beside nginx and a direct call; writes docs/benchmarks.md.
 	bench/run
 
-generate: ## Writes the files that are generated from the code: openapi.json, docs/providers.md.
+generate: ## Writes docs/openapi.json, which is generated from the code.
 	cargo run --locked --quiet --bin quartermaster -- openapi > docs/openapi.json
 
 .PHONY: .installed
