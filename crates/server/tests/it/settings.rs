@@ -135,7 +135,7 @@ fn an_unknown_key_is_an_error_that_names_the_nearest() {
             "QUARTERMASTER_SERVER__SHUTDOWN_SECONDS: string \"soon\" is not a number",
         ),
         (
-            app().configuration("[log]\nformat = \"xml\""),
+            app().setting("log.format", "xml"),
             "`xml` is none of auto, json, pretty",
         ),
         (
