@@ -28,11 +28,10 @@ check: ## Format, clippy, architecture and fast tests: a few minutes.
 test-rust: .installed
 	cargo test --locked --workspace
 
-# One binary, the one that test-rust has already built, serves all tests from outside.
-$(BINARY): test-binary
+# The binary that the Rust tests use serves the others too: the same features, built once.
 .PHONY: test-binary
 test-binary:
-	cargo build --locked --bin quartermaster
+	cargo test --locked --workspace --no-run
 
 test-sdk: .installed $(VENV)/installed test-binary ## The official SDKs against a running server.
 	$(PYTHON) -m pytest -q tests/sdk
@@ -43,7 +42,7 @@ test-crash: .installed $(VENV)/installed test-binary ## kill -9 under load: noth
 bench: ## Load beside nginx and a direct call; writes docs/benchmarks.md.
 	bench/run
 
-generate: ## Writes docs/openapi.json, which is generated from the code.
+generate: ## Writes the file that is generated from the code: docs/openapi.json.
 	cargo run --locked --quiet --bin quartermaster -- openapi > docs/openapi.json
 
 .PHONY: .installed

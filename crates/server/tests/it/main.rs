@@ -10,6 +10,7 @@ mod command_line;
 mod connections;
 mod first_start;
 mod freshness;
+mod generated;
 mod model_commands;
 mod outage;
 mod queries;
