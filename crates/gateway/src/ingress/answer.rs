@@ -78,13 +78,18 @@ fn say_what_happened(dialect: WireFormat, meter: &CallMeter, headers: &mut Heade
         insert_text(headers, PROVIDER, &entry.configuration.settings.provider);
     }
     headers.insert(ATTEMPTS, HeaderValue::from(meter.attempts()));
-    insert_text(headers, REQUEST_ID, meter.request_id());
+    insert_request_id(dialect, meter.request_id(), headers);
     if meter.has_idempotency_key() {
         // Prompts and answers are never stored, so there is nothing to replay.
         headers.insert(IDEMPOTENCY_STATUS, HeaderValue::from_static("unsupported"));
     }
+}
+
+/// Names the request where clients of the dialect look for its id.
+pub(super) fn insert_request_id(dialect: WireFormat, id: &str, headers: &mut HeaderMap) {
+    insert_text(headers, REQUEST_ID, id);
     if dialect == WireFormat::AnthropicMessages {
-        insert_text(headers, ANTHROPIC_REQUEST_ID, meter.request_id());
+        insert_text(headers, ANTHROPIC_REQUEST_ID, id);
     }
 }
 

@@ -7,12 +7,13 @@ use axum::extract::{Path, State};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 use providers::chat::WireFormat;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::authenticate::authenticate;
 use crate::error::CallError;
 use crate::gateway::Gateway;
+use crate::ingress::answer::insert_request_id;
+use crate::meter::request_id;
 use crate::snapshot::Entry;
 
 /// List what can be called
@@ -37,16 +38,12 @@ pub(super) async fn list(
 ) -> Response<Body> {
     let dialect = dialect(&headers);
     let snapshot = gateway.snapshot.load_full();
-    match authenticate(&snapshot, &headers) {
-        Ok(caller) => {
-            let models: Vec<Value> = snapshot
-                .selectable(caller.organization_id)
-                .map(|entry| model(dialect, entry))
-                .collect();
-            json_response(&model_list(dialect, &models))
-        }
-        Err(error) => error.into_response(dialect, request_id(&headers)),
-    }
+    let listed = authenticate(&snapshot, &headers).map(|caller| {
+        let entries = snapshot.selectable(caller.organization_id);
+        let models: Vec<Value> = entries.map(|entry| model(dialect, entry)).collect();
+        model_list(dialect, &models)
+    });
+    answer(&gateway, dialect, &headers, listed)
 }
 
 /// Look up one thing that can be called
@@ -75,10 +72,8 @@ pub(super) async fn get(
             .select(caller.organization_id, &selector)
             .ok_or_else(|| CallError::configuration_not_found(&selector))
     });
-    match found {
-        Ok(entry) => json_response(&model(dialect, entry)),
-        Err(error) => error.into_response(dialect, request_id(&headers)),
-    }
+    let found = found.map(|entry| model(dialect, entry));
+    answer(&gateway, dialect, &headers, found)
 }
 
 /// Anthropic's clients always send their API's version.
@@ -126,16 +121,22 @@ fn model_list(dialect: WireFormat, models: &[Value]) -> Value {
     }
 }
 
-fn json_response(value: &impl Serialize) -> Response<Body> {
-    let body = serde_json::to_vec(value).unwrap_or_default();
-    let mut response = Response::new(Body::from(body));
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
+fn answer(
+    gateway: &Gateway,
+    dialect: WireFormat,
+    headers: &HeaderMap,
+    result: Result<Value, CallError>,
+) -> Response<Body> {
+    let id = request_id(gateway, headers);
+    let mut response = match result {
+        Ok(value) => {
+            let mut response = Response::new(Body::from(value.to_string()));
+            let kind = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            response
+        }
+        Err(error) => error.into_response(dialect, &id),
+    };
+    insert_request_id(dialect, &id, response.headers_mut());
     response
-}
-
-/// The id that the client gave the request, or nothing.
-pub(super) fn request_id(headers: &HeaderMap) -> &str {
-    let id = headers.get("x-request-id");
-    id.and_then(|id| id.to_str().ok()).unwrap_or_default()
 }

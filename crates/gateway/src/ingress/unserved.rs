@@ -8,8 +8,8 @@ use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, Response, Uri};
 use providers::chat::WireFormat;
 
-use super::models::request_id;
 use crate::error::CallError;
+use crate::meter::client_request_id;
 
 use WireFormat::{AnthropicMessages, OpenAiChat};
 
@@ -59,7 +59,8 @@ pub(super) fn router() -> Router {
         .iter()
         .fold(Router::new(), |router, (path, dialect, advice)| {
             let answer = async move |headers: HeaderMap| {
-                CallError::not_served(advice).into_response(*dialect, request_id(&headers))
+                let id = client_request_id(&headers).unwrap_or_default();
+                CallError::not_served(advice).into_response(*dialect, &id)
             };
             router.route(path, any(answer))
         })
@@ -79,7 +80,8 @@ pub(super) async fn wrong_method(uri: Uri, headers: HeaderMap) -> Response<Body>
         OpenAiChat
     };
     let error = CallError::wrong_method(path, method);
-    let mut response = error.into_response(dialect, request_id(&headers));
+    let id = client_request_id(&headers).unwrap_or_default();
+    let mut response = error.into_response(dialect, &id);
     response
         .headers_mut()
         .insert(ALLOW, HeaderValue::from_static(method));

@@ -48,13 +48,10 @@ struct Attempt {
 impl CallMeter {
     pub(crate) fn begin(gateway: &Arc<Gateway>, dialect: WireFormat, headers: &HeaderMap) -> Self {
         gateway.metrics.call_begins();
-        let request_id = client_id(headers.get("x-request-id")).unwrap_or_else(|| {
-            time_ordered_id(gateway.clock.as_ref(), gateway.entropy.as_ref()).to_string()
-        });
         Self {
             gateway: Arc::clone(gateway),
             dialect,
-            request_id,
+            request_id: request_id(gateway, headers),
             run_id: client_id(headers.get("x-run-id")),
             caller: None,
             is_stream: false,
@@ -216,6 +213,18 @@ const fn key_owner(key: &KeySource) -> KeyOwner {
 fn milliseconds(duration: Duration) -> f64 {
     let microseconds = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
     f64::from(microseconds) / 1000.0
+}
+
+/// The id of a request: the client's, where it is one, else a new one.
+pub(crate) fn request_id(gateway: &Gateway, headers: &HeaderMap) -> String {
+    client_request_id(headers).unwrap_or_else(|| {
+        time_ordered_id(gateway.clock.as_ref(), gateway.entropy.as_ref()).to_string()
+    })
+}
+
+/// The id that the client gave the request.
+pub(crate) fn client_request_id(headers: &HeaderMap) -> Option<String> {
+    client_id(headers.get("x-request-id"))
 }
 
 /// An id that a client chose, if it is short and visible.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use providers::chat::usage::Usage;
 use providers::error::ErrorKind;
 
-pub(crate) use call_meter::CallMeter;
+pub(crate) use call_meter::{CallMeter, client_request_id, request_id};
 
 /// One attempt, recorded when it ends.
 #[derive(Clone, Debug, PartialEq)]

@@ -277,6 +277,21 @@ async fn own_rows_come_before_defaults_and_archived_rows_have_no_name() {
 }
 
 #[tokio::test]
+async fn a_list_of_models_names_its_request_as_calls_do() {
+    let (_upstream, gateway) = simulated().await;
+    let stranger = gateway.client(9).with_header("anthropic-version", "1");
+    for (sent, is_kept) in [("mine-1", true), ("a b level=error", false)] {
+        let client = stranger.with_header("x-request-id", sent);
+        let refused = client.get("/v1/models").await.expect("an answer");
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+        let id = refused.header("x-request-id").to_owned();
+        assert_eq!(id == sent, is_kept, "{id}");
+        assert_eq!(refused.header("request-id"), id);
+        assert_eq!(refused.json()["request_id"], id);
+    }
+}
+
+#[tokio::test]
 async fn the_next_call_sees_the_next_snapshot() {
     let (_upstream, gateway) = simulated().await;
     assert_eq!(gateway.chat(&openai("fast")).await.status, StatusCode::OK);
