@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::ConnectInfo;
+use axum::middleware::from_fn;
 use gateway::ingress::write_deadline::WriteDeadline;
 use http::Request;
 use hyper::body::Incoming;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::host;
 use super::socket::Socket;
 
 /// What a client is told when there are too many of it.
@@ -89,6 +91,7 @@ impl Listener {
     /// for as long as the limit says.
     pub async fn serve(self, listener: TcpListener, router: Router) {
         let builder = Arc::new(self.builder());
+        let router = router.layer(from_fn(host::checked));
         // Each port has its own, so that a crowd on one does not shut out the others.
         let permits = self.limits.connections.min(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(permits));

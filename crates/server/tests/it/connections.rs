@@ -145,3 +145,21 @@ async fn metrics_beside_the_control_plane_need_an_operators_key() {
     assert_eq!(answer.status, 200);
     assert!(answer.text().ends_with("# EOF\n"), "{}", answer.text());
 }
+
+#[tokio::test]
+async fn a_request_names_its_host_once() {
+    let server = app().start().await.unwrap();
+    for (version, hosts, status) in [
+        ("1.1", "host: x\r\n", "200"),
+        ("1.1", "", "400"),
+        ("1.1", "host: x\r\nhost: y\r\n", "400"),
+        ("1.0", "", "200"),
+        ("1.0", "host: x\r\nhost: x\r\n", "400"),
+    ] {
+        let request =
+            format!("GET /health/live HTTP/{version}\r\n{hosts}connection: close\r\n\r\n");
+        let answer = exchange(server.address(), request.as_bytes()).await;
+        let expected = format!("HTTP/{version} {status}");
+        assert!(answer.starts_with(&expected), "{request}{answer}");
+    }
+}
