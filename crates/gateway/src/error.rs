@@ -74,6 +74,14 @@ impl CallError {
         Self::refused(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
     }
 
+    pub(crate) fn no_room_for_body() -> Self {
+        let message = "Too many large requests are under way. Try again.";
+        Self {
+            retry_after: Some(DEFAULT_RETRY_AFTER),
+            ..Self::refused(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
+        }
+    }
+
     pub(crate) fn body_too_slow() -> Self {
         let message = "The request body did not arrive in time.";
         Self::refused(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)

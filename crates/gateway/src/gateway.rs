@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::limit::Limits;
+use crate::limit::bodies::BodyRoom;
 use crate::meter::UsageSink;
 use crate::metrics::Metrics;
 use crate::secrets::SecretSource;
@@ -60,6 +61,7 @@ pub struct Gateway {
     pub(crate) upstream: Upstream,
     pub(crate) metrics: Metrics,
     pub(crate) limits: Limits,
+    pub(crate) body_room: BodyRoom,
 }
 
 impl Gateway {
@@ -88,6 +90,7 @@ impl Gateway {
             entropy: dependencies.entropy,
             upstream,
             metrics: dependencies.metrics,
+            body_room: BodyRoom::new(limits.request_bodies_bytes),
             limits,
         }))
     }

@@ -41,7 +41,7 @@ async fn call(
     let snapshot = gateway.snapshot.load_full();
     let caller = authenticate(&snapshot, headers)?;
     meter.caller_is(&caller);
-    let body = body::read(headers, body, &gateway.limits).await?;
+    let (body, _room) = body::read(headers, body, &gateway.limits, &gateway.body_room).await?;
     let envelope = Envelope::scan(dialect, body).map_err(CallError::invalid)?;
     meter.wants_stream(envelope.stream());
     let plan = resolve(&snapshot, &caller, &envelope, gateway.limits.call)?;

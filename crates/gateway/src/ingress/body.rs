@@ -11,25 +11,30 @@ use tokio::time::timeout;
 
 use crate::error::CallError;
 use crate::limit::Limits;
+use crate::limit::bodies::{BodyRoom, Taken};
 
 /// How much room is made for a body on the word of its `Content-Length` alone.
 const MOST_RESERVED: usize = 1024 * 1024;
 
-/// The whole body. One that arrives in one piece is not copied.
+/// The whole body, and the room that it takes. One that arrives in one piece is not
+/// copied.
 ///
 /// # Errors
-/// When it is not uncompressed JSON by its headers, too large, too slow, or breaks off.
+/// When it is not uncompressed JSON by its headers, too large, too slow, or breaks off,
+/// and when the bodies of other calls have taken all the room.
 pub(crate) async fn read(
     headers: &HeaderMap,
     mut body: Body,
     limits: &Limits,
-) -> Result<Bytes, CallError> {
+    room: &BodyRoom,
+) -> Result<(Bytes, Taken), CallError> {
     check_media_type(headers)?;
     let declared = declared_length(headers);
     if declared.is_some_and(|length| length > limits.request_body_bytes) {
         return Err(CallError::body_too_large(limits.request_body_bytes));
     }
     let started = Instant::now();
+    let mut taken = Taken::default();
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     loop {
@@ -44,6 +49,9 @@ pub(crate) async fn read(
         if received > limits.request_body_bytes {
             return Err(CallError::body_too_large(limits.request_body_bytes));
         }
+        if !room.extend(&mut taken, received) {
+            return Err(CallError::no_room_for_body());
+        }
         check_pace(received, started, limits)?;
         if first.is_empty() && rest.is_empty() {
             first = piece;
@@ -56,11 +64,12 @@ pub(crate) async fn read(
         }
         rest.extend_from_slice(&piece);
     }
-    Ok(if rest.is_empty() {
+    let whole = if rest.is_empty() {
         first
     } else {
         rest.freeze()
-    })
+    };
+    Ok((whole, taken))
 }
 
 /// A client that sends a byte now and then never lets a timeout between two bytes

@@ -1,5 +1,7 @@
 //! Bounds on what one call may take: time and bytes.
 
+pub(crate) mod bodies;
+
 use std::time::Duration;
 
 /// Bounds of every call. The defaults are those of the product.
@@ -7,6 +9,9 @@ use std::time::Duration;
 pub struct Limits {
     /// The largest request body (`limits.data_plane_body_bytes`), in bytes.
     pub request_body_bytes: usize,
+    /// The request bodies of all calls together (`limits.data_plane_bodies_bytes`), in
+    /// bytes.
+    pub request_bodies_bytes: usize,
     /// How long a client may pause while it sends its body.
     pub request_body_idle: Duration,
     /// The slowest a client may send its body, in bytes per second, once
@@ -37,6 +42,7 @@ impl Default for Limits {
         const MEBIBYTE: usize = 1024 * 1024;
         Self {
             request_body_bytes: 64 * MEBIBYTE,
+            request_bodies_bytes: 1024 * MEBIBYTE,
             request_body_idle: Duration::from_secs(15),
             request_body_bytes_per_second: 1024,
             request_body_grace: Duration::from_secs(15),

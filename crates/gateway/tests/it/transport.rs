@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
+use testkit::client::Answer;
 use testkit::simulator::serve::RunningSimulator;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -171,6 +172,62 @@ async fn bodies_are_bounded_and_must_be_json() {
         assert!(answer.contains("\"error\""), "{name}: {answer}");
     }
     assert_eq!(upstream.ledger().count(), 0);
+}
+
+#[tokio::test]
+async fn large_bodies_share_a_room_and_small_ones_need_none() {
+    let upstream = RunningSimulator::start().await.expect("a simulator");
+    let mut workshop = Workshop::new().row(
+        "fast",
+        "openai",
+        "simulated-chat",
+        &upstream.openai_base_url(),
+    );
+    workshop.limits.request_bodies_bytes = 320 * 1024;
+    let gateway = workshop.start().await;
+    let question = |padding: usize| {
+        json!({
+            "model": "fast",
+            "messages": [{"role": "user", "content": "x".repeat(padding)}],
+        })
+    };
+    let mut holder = TcpStream::connect(&gateway.address)
+        .await
+        .expect("a connection");
+    let head = format!(
+        "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\n\
+         content-type: application/json\r\ncontent-length: 300000\r\n\r\n",
+        api_key(1)
+    );
+    holder.write_all(head.as_bytes()).await.expect("a head");
+    holder.write_all(&[b' '; 270_000]).await.expect("a part");
+    let refused = until(
+        &gateway,
+        &question(200_000),
+        StatusCode::SERVICE_UNAVAILABLE,
+    )
+    .await;
+    assert_eq!(refused.json()["error"]["code"], "overloaded");
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(gateway.chat(&question(10)).await.status, StatusCode::OK);
+    drop(holder);
+    until(&gateway, &question(200_000), StatusCode::OK).await;
+}
+
+/// Asks until the answer has this status: what another connection does takes its time.
+async fn until(gateway: &GatewayUnderTest, question: &Value, status: StatusCode) -> Answer {
+    let asked = async {
+        loop {
+            let answer = gateway.chat(question).await;
+            if answer.status == status {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), asked)
+        .await
+        .expect("the status in time")
 }
 
 #[tokio::test]

@@ -96,6 +96,8 @@ pub struct EgressSettings {
 pub struct LimitSettings {
     /// The largest data-plane request body.
     pub data_plane_body_bytes: usize,
+    /// All data-plane request bodies that are held at once.
+    pub data_plane_bodies_bytes: usize,
     /// Connecting to a provider, in seconds.
     pub connect_seconds: f64,
     /// Waiting for a provider's header and between two pieces, in seconds.

@@ -146,6 +146,7 @@ fn gateway_settings(settings: &Settings) -> anyhow::Result<gateway::Settings> {
     Ok(gateway::Settings {
         limits: Limits {
             request_body_bytes: settings.limits.data_plane_body_bytes,
+            request_bodies_bytes: settings.limits.data_plane_bodies_bytes,
             connect: seconds(settings.limits.connect_seconds),
             idle: seconds(settings.limits.idle_seconds),
             call: seconds(settings.limits.call_seconds),
