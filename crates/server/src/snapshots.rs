@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use domain::id::OrganizationId;
+use domain::model_configuration::ModelConfiguration;
 use gateway::snapshot::{OrganizationRows, Snapshot};
 use store::changes::{self, Change, ChangeFeed, News};
 use store::{Database, StoreError, api_keys, model_configurations, sealed};
@@ -121,20 +122,49 @@ impl Snapshots {
     async fn read_organization(&self, revision: i64, id: OrganizationId) -> Result<(), StoreError> {
         let secrets = sealed::secrets_of(&self.database, Some(id)).await?;
         let key = sealed::organization_key(&self.database, Some(id)).await?;
-        let rows = OrganizationRows {
-            api_keys: api_keys::list_active_of(&self.database, id).await?,
-            configurations: model_configurations::list_owned(&self.database, Some(id)).await?,
-        };
+        let api_keys = api_keys::list_active_of(&self.database, id).await?;
+        let configurations = self.readable_rows_of(Some(id)).await?;
         self.sealed.replace(Some(id), secrets, key);
-        let next = self.snapshot.load().with_organization(revision, id, rows);
+        let before = self.snapshot.load();
+        let next = match configurations {
+            Some(configurations) => {
+                let rows = OrganizationRows {
+                    api_keys,
+                    configurations,
+                };
+                before.with_organization(revision, id, rows)
+            }
+            None => before.with_api_keys(revision, id, api_keys),
+        };
         self.snapshot.store(Arc::new(next));
         Ok(())
     }
 
     async fn read_system_defaults(&self, revision: i64) -> Result<(), StoreError> {
-        let rows = model_configurations::list_owned(&self.database, None).await?;
-        let next = self.snapshot.load().with_system_defaults(revision, rows);
-        self.snapshot.store(Arc::new(next));
+        if let Some(rows) = self.readable_rows_of(None).await? {
+            let next = self.snapshot.load().with_system_defaults(revision, rows);
+            self.snapshot.store(Arc::new(next));
+        }
         Ok(())
+    }
+
+    /// One owner's configurations, or nothing where a row of them is damaged: that will
+    /// not pass, and what others change, a revoked key above all, must not wait for it.
+    async fn readable_rows_of(
+        &self,
+        owner: Option<OrganizationId>,
+    ) -> Result<Option<Vec<ModelConfiguration>>, StoreError> {
+        match model_configurations::list_owned(&self.database, owner).await {
+            Ok(rows) => Ok(Some(rows)),
+            Err(error @ StoreError::Corrupt(_)) => {
+                tracing::error!(
+                    %error,
+                    organization.id = owner.map(tracing::field::display),
+                    "a model configuration is damaged; those of its owner stay as they were read last"
+                );
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 }

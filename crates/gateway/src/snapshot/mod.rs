@@ -106,6 +106,23 @@ impl Snapshot {
         next
     }
 
+    /// The next snapshot, where only the keys of one organisation are read anew, and its
+    /// configurations stay as they are.
+    #[must_use]
+    pub fn with_api_keys(
+        &self,
+        revision: i64,
+        organization_id: OrganizationId,
+        api_keys: Vec<(Digest256, ApiKey)>,
+    ) -> Self {
+        let mut next = self.clone();
+        let kept = next.organizations.get(&organization_id);
+        let kept = kept.map(|organization| Arc::clone(&organization.configurations));
+        next.set(organization_id, api_keys, kept.unwrap_or_default());
+        next.revision = revision;
+        next
+    }
+
     /// The next snapshot, with other system defaults.
     #[must_use]
     pub fn with_system_defaults(&self, revision: i64, rows: Vec<ModelConfiguration>) -> Self {
@@ -171,23 +188,30 @@ impl Snapshot {
     }
 
     fn set_organization(&mut self, id: OrganizationId, rows: OrganizationRows) {
+        let configurations = Configurations::new(rows.configurations, &self.platform_providers);
+        self.set(id, rows.api_keys, Arc::new(configurations));
+    }
+
+    fn set(
+        &mut self,
+        id: OrganizationId,
+        keys: Vec<(Digest256, ApiKey)>,
+        configurations: Arc<Configurations>,
+    ) {
         if let Some(before) = self.organizations.get(&id) {
             for digest in before.api_keys.iter() {
                 self.callers.remove(digest);
             }
         }
-        let api_keys = rows.api_keys.iter().map(|(digest, _)| *digest).collect();
-        for (digest, key) in rows.api_keys {
+        let api_keys = keys.iter().map(|(digest, _)| *digest).collect();
+        for (digest, key) in keys {
             self.callers.insert(digest, Arc::new(caller_of(key)));
         }
-        let configurations = Configurations::new(rows.configurations, &self.platform_providers);
-        self.organizations.insert(
-            id,
-            Organization {
-                api_keys,
-                configurations: Arc::new(configurations),
-            },
-        );
+        let organization = Organization {
+            api_keys,
+            configurations,
+        };
+        self.organizations.insert(id, organization);
     }
 
     fn set_system_defaults(&mut self, rows: Vec<ModelConfiguration>) {

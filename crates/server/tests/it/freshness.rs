@@ -1,6 +1,7 @@
 //! What a client was told exists, it can use at once on the same node.
 
 use serde_json::json;
+use testkit::postgres::Cluster;
 
 use crate::support::{CHAT, CONFIGURATIONS, app, chat, create, said};
 
@@ -48,4 +49,34 @@ async fn a_key_works_once_made_and_not_once_revoked() {
         let refused = caller.post(CHAT, &chat("simulated")).await.unwrap();
         assert_eq!(refused.status, 401, "{}", refused.text());
     }
+}
+
+#[tokio::test]
+async fn a_damaged_row_holds_up_no_revocation() {
+    let cluster = Cluster::shared();
+    let url = cluster.fresh_database();
+    let server = app().setting("database.url", &url).start().await.unwrap();
+    let client = server.client();
+    let row =
+        |name: &str| json!({"name": name, "provider": "simulated", "model": "simulated-chat"});
+    create(&client, &row("sound")).await;
+    let damaged = create(&client, &row("damaged")).await;
+    let made = client
+        .post("/v1/api-keys", &json!({"name": "k", "scopes": ["invoke"]}))
+        .await
+        .unwrap()
+        .json();
+    let caller = server.stranger().with_key(made["key"].as_str().unwrap());
+    said(&caller.post(CHAT, &chat("sound")).await.unwrap());
+
+    let database = url.rsplit('/').next().unwrap();
+    let update = format!("UPDATE model_configurations SET settings = '{{' WHERE id = '{damaged}'");
+    cluster.query(database, &update);
+    create(&client, &row("new")).await;
+    let path = format!("/v1/api-keys/{}", made["id"].as_str().unwrap());
+    assert_eq!(client.delete(&path).await.unwrap().status, 204);
+    let refused = caller.post(CHAT, &chat("sound")).await.unwrap();
+    assert_eq!(refused.status, 401, "{}", refused.text());
+    said(&client.post(CHAT, &chat("sound")).await.unwrap());
+    assert!(server.log().contains("a model configuration is damaged"));
 }
