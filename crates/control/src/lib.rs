@@ -34,4 +34,4 @@ mod router;
 pub mod state;
 mod write;
 
-pub use router::{health_router, openapi, router};
+pub use router::{openapi, router};

@@ -51,14 +51,6 @@ pub fn openapi(data_plane: OpenApi) -> OpenApi {
     merged(routes().split_for_parts().1, data_plane)
 }
 
-/// Whether this process answers, for a listener that has no control plane.
-pub fn health_router() -> Router {
-    let routes: OpenApiRouter = OpenApiRouter::new()
-        .routes(routes!(health::health))
-        .routes(routes!(health::live));
-    routes.split_for_parts().0
-}
-
 fn merged(mut document: OpenApi, data_plane: OpenApi) -> OpenApi {
     document.merge(data_plane);
     document
