@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use jiff::Timestamp;
 
-use crate::chat::WireFormat;
+use crate::catalog::Protocol;
 
 /// What kind of failure it was. Policy reads this and never the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -146,7 +146,40 @@ pub struct Loss {
     /// What was left out, as a stable dotted name, e.g. `messages.reasoning`.
     pub what: String,
     /// The format that could not say it.
-    pub format: WireFormat,
+    pub format: Protocol,
+}
+
+/// What a protocol could not say of a call, each thing once.
+#[derive(Debug)]
+pub(crate) struct Losses {
+    format: Protocol,
+    found: Vec<Loss>,
+}
+
+impl Losses {
+    /// Nothing lost yet.
+    pub(crate) const fn of(format: Protocol) -> Self {
+        Self {
+            format,
+            found: Vec::new(),
+        }
+    }
+
+    /// Notes that this was left out.
+    pub(crate) fn add(&mut self, what: impl Into<String>) {
+        let loss = Loss {
+            what: what.into(),
+            format: self.format,
+        };
+        if !self.found.contains(&loss) {
+            self.found.push(loss);
+        }
+    }
+
+    /// All that was left out.
+    pub(crate) fn into_vec(self) -> Vec<Loss> {
+        self.found
+    }
 }
 
 #[cfg(test)]

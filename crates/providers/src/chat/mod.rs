@@ -28,7 +28,7 @@ pub enum WireFormat {
 }
 
 impl WireFormat {
-    /// A stable name for logs, metrics and translation losses.
+    /// A stable name for logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

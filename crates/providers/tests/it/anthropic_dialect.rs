@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use proptest::prelude::*;
+use providers::catalog::Protocol;
 use providers::chat::WireFormat;
 use providers::chat::part::{PartContent, ToolCallKind};
 use providers::error::{ErrorKind, InvalidCall};
@@ -355,7 +356,7 @@ fn what_anthropic_cannot_say_is_a_named_loss() {
         encoded
             .losses
             .iter()
-            .all(|loss| loss.format == WireFormat::AnthropicMessages)
+            .all(|loss| loss.format == Protocol::AnthropicMessages)
     );
     let sent = body(&encoded.request);
     assert_eq!(sent["metadata"], json!({"user_id": "u-1"}));

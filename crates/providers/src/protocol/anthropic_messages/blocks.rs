@@ -10,25 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::conversation::is_portable;
 use super::{native_blocks, types};
-use crate::chat::WireFormat;
 use crate::chat::part::{MediaSource, Part, PartContent, ToolCall, ToolCallKind, ToolResult};
-use crate::error::{InvalidCall, Loss};
-
-/// What Anthropic's format could not say, each thing once.
-#[derive(Default)]
-pub(super) struct Losses(pub(super) Vec<Loss>);
-
-impl Losses {
-    pub(super) fn add(&mut self, what: impl Into<String>) {
-        let loss = Loss {
-            what: what.into(),
-            format: WireFormat::AnthropicMessages,
-        };
-        if !self.0.contains(&loss) {
-            self.0.push(loss);
-        }
-    }
-}
+use crate::error::{InvalidCall, Losses};
 
 /// Writes the parts of a list. Text that is blank is left out, since it is refused.
 pub(super) fn list(

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::blocks::{self, Losses};
+use super::blocks;
 use super::types;
 use crate::chat::WireFormat;
 use crate::chat::call::{ChatCall, Message, Role};
 use crate::chat::part::{Content, Part, PartContent, Reasoning};
-use crate::error::InvalidCall;
+use crate::error::{InvalidCall, Losses};
 
 /// The members of a request that hold the conversation.
 pub(super) struct Conversation {

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::blocks::Losses;
 use super::{configuration, conversation, schema, tools};
+use crate::catalog::Protocol;
 use crate::chat::WireFormat;
 use crate::chat::call::{ChatCall, ReasoningRequest, ResponseFormat};
-use crate::error::InvalidCall;
+use crate::error::{InvalidCall, Losses};
 use crate::json::invalid;
 use crate::protocol::Encoded;
 use crate::rewrite::{Patch, Patches};
@@ -40,7 +40,7 @@ const MEANINGLESS: [&str; 2] = ["stream_options", "models"];
 
 /// Writes the request.
 pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> {
-    let mut losses = Losses::default();
+    let mut losses = Losses::of(Protocol::AnthropicMessages);
     let mut body = body(call, target, &mut losses)?;
     let is_forced = is_forced_choice(&body);
     let sampling: Vec<&str> = configuration::SAMPLING
@@ -76,7 +76,7 @@ pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, Invali
             headers,
             body: body.into(),
         },
-        losses: losses.0,
+        losses: losses.into_vec(),
     })
 }
 

@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::blocks::{Losses, image_source, list, with_valid_ids};
+use super::blocks::{image_source, list, with_valid_ids};
 use super::types;
 use crate::chat::part::{MediaSource, Part};
-use crate::error::InvalidCall;
+use crate::error::{InvalidCall, Losses};
 
 /// What a call of a tool that the provider runs may say.
 const SERVER_CALL_MEMBERS: &[&str] = &[

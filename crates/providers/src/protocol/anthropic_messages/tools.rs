@@ -2,11 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::blocks::Losses;
 use super::types;
 use crate::chat::WireFormat;
 use crate::chat::call::{ChatCall, Tool, ToolChoice, ToolKind};
-use crate::error::InvalidCall;
+use crate::error::{InvalidCall, Losses};
 
 /// How the types of Anthropic's own tools begin.
 const NATIVE_PREFIXES: [&str; 12] = [

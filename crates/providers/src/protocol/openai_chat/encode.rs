@@ -5,13 +5,13 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::messages::{Losses, foreign, messages_json};
+use super::messages::{foreign, messages_json};
 use super::tools::tool_json;
 use super::types::extend;
-use crate::catalog::Quirk;
+use crate::catalog::{Protocol, Quirk};
 use crate::chat::WireFormat;
 use crate::chat::call::{ChatCall, ResponseFormat, Tool, ToolChoice, ToolKind};
-use crate::error::InvalidCall;
+use crate::error::{InvalidCall, Losses};
 use crate::json::invalid;
 use crate::pass_through::MessageWords;
 use crate::protocol::Encoded;
@@ -142,7 +142,7 @@ fn chosen_tool_that_is_missing(rewrite: &Rewrite<'_, '_>) -> Option<String> {
 
 /// Canonical call → provider request.
 pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> {
-    let mut losses = Losses::default();
+    let mut losses = Losses::of(Protocol::OpenaiChat);
     let mut body = Map::new();
     body.insert("model".to_owned(), Value::Null);
     let messages = messages_json(call, target, &mut losses)?;
@@ -162,7 +162,7 @@ pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, Invali
             headers: target.headers.clone(),
             body: body.into(),
         },
-        losses: losses.0,
+        losses: losses.into_vec(),
     })
 }
 

@@ -8,25 +8,9 @@ use crate::catalog::{Provider, Quirk};
 use crate::chat::WireFormat;
 use crate::chat::call::{ChatCall, Message, Role};
 use crate::chat::part::{Part, PartContent, ToolCall, ToolCallKind, ToolResult};
-use crate::error::{InvalidCall, Loss};
+use crate::error::{InvalidCall, Losses};
 use crate::json::invalid;
 use crate::target::Target;
-
-/// What could not be said, each thing once.
-#[derive(Default)]
-pub(super) struct Losses(pub(super) Vec<Loss>);
-
-impl Losses {
-    pub(super) fn add(&mut self, what: impl Into<String>) {
-        let loss = Loss {
-            what: what.into(),
-            format: WireFormat::OpenAiChat,
-        };
-        if !self.0.contains(&loss) {
-            self.0.push(loss);
-        }
-    }
-}
 
 pub(super) const fn foreign(call: &ChatCall) -> Foreign {
     match call.dialect {
