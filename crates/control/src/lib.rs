@@ -29,6 +29,7 @@ mod openapi;
 mod organizations;
 pub mod outbox;
 mod providers;
+pub mod quota;
 mod root;
 mod router;
 pub mod state;

@@ -20,6 +20,7 @@ use crate::answer::to_microseconds;
 use crate::extract::throttle::Throttle;
 use crate::idempotency::turns::Turns;
 use crate::metrics::Metrics;
+use crate::quota::Quota;
 use crate::write::lines::Lines;
 
 /// What the control plane is built from.
@@ -40,6 +41,8 @@ pub struct ControlParts {
     pub platform_credentials: BTreeSet<String>,
     /// Which endpoints a configuration may name.
     pub endpoint_policy: EndpointPolicy,
+    /// How much an organisation may store.
+    pub quota: Quota,
     /// How long a secret that was replaced outlives its replacement, for calls under way.
     pub replaced_secret_grace: Duration,
     /// Counters, already registered.
@@ -99,6 +102,10 @@ impl ControlState {
 
     pub(crate) fn endpoint_policy(&self) -> EndpointPolicy {
         self.0.parts.endpoint_policy
+    }
+
+    pub(crate) fn quota(&self) -> Quota {
+        self.0.parts.quota
     }
 
     pub(crate) fn replaced_secret_grace(&self) -> Duration {

@@ -102,6 +102,36 @@ pub async fn get_for_update(
     at_most_one(transaction.fetch(statement).await?, read)
 }
 
+/// What one organisation's own rows take, archived ones included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// How many there are.
+    pub rows: u64,
+    /// How long their settings are together, in bytes.
+    pub bytes: u64,
+}
+
+/// What `organization_id`'s rows take as they will be after this transaction.
+pub async fn footprint(
+    transaction: &mut WriteTransaction,
+    organization_id: OrganizationId,
+) -> Result<Footprint, StoreError> {
+    let statement = sqlx::query(
+        "SELECT COUNT(*) AS count, CAST(COALESCE(SUM(OCTET_LENGTH(settings)), 0) AS BIGINT) AS bytes
+         FROM model_configurations WHERE COALESCE(organization_id, '') = $1",
+    )
+    .bind(organization_id.to_string());
+    let rows = transaction.fetch(statement).await?;
+    let Some(row) = rows.first() else {
+        return Ok(Footprint::default());
+    };
+    let (count, bytes): (i64, i64) = (row.value("count")?, row.value("bytes")?);
+    Ok(Footprint {
+        rows: count.unsigned_abs(),
+        bytes: bytes.unsigned_abs(),
+    })
+}
+
 const VISIBLE: &str =
     "SELECT id, organization_id, revision, settings, api_key_alias, created_at, updated_at
      FROM model_configurations WHERE id = $1 AND COALESCE(organization_id, '') IN ('', $2)";

@@ -13,6 +13,7 @@ use crate::error::ApiError;
 use crate::model_configurations::rules::{self, Destination, Key};
 use crate::model_configurations::view::ModelConfigurationView;
 use crate::model_configurations::{name_taken, not_found, require_own};
+use crate::quota;
 use crate::write::context::{Deposited, Preparation, WriteContext};
 use crate::write::{Audited, Done, Outcome};
 
@@ -98,6 +99,10 @@ pub(crate) async fn write(
     }
     let updated = store::model_configurations::update(context.transaction, &after).await;
     updated.map_err(name_taken)?;
+    // Whoever is above the quota, since it was lowered, may still change what he has.
+    if length(&after)? > length(&before)? {
+        quota::check(context).await?;
+    }
     if let Some(old) = &before.api_key_alias
         && after.api_key_alias.as_ref() != Some(old)
     {
@@ -117,6 +122,12 @@ pub(crate) async fn write(
         },
         change: Change::Organization(organization_id),
     }))
+}
+
+/// How long the settings of a row are as they are stored, in bytes.
+fn length(row: &ModelConfiguration) -> Result<usize, ApiError> {
+    let text = serde_json::to_string(&row.settings).map_err(|_| ApiError::internal())?;
+    Ok(text.len())
 }
 
 /// The key that comes with a request, or none.

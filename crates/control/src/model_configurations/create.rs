@@ -18,6 +18,7 @@ use crate::model_configurations::change::{deposit, key_of};
 use crate::model_configurations::view::ModelConfigurationView;
 use crate::model_configurations::{name_taken, rules};
 use crate::openapi::{BodyRefusals, Conflict, Refusals, Unprocessable};
+use crate::quota;
 use crate::state::ControlState;
 use crate::write::context::{Deposited, Preparation, WriteContext};
 use crate::write::{Audited, Done, Operation, Outcome};
@@ -98,6 +99,7 @@ impl Operation for Create {
         }
         let inserted = store::model_configurations::insert(context.transaction, &row).await;
         inserted.map_err(name_taken)?;
+        quota::check(context).await?;
         let view = ModelConfigurationView::from(&row);
         Ok(Outcome::from(Done {
             answer: Answer::json(StatusCode::CREATED, &view)?.with_etag(row.revision),

@@ -11,7 +11,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use serde_json::{Value, json};
 use testkit::postgres::Cluster;
 
-use crate::harness::{Answer, Client, TestApp};
+use crate::harness::{Answer, Client, QUOTA, TestApp};
 
 const PATH: &str = "/v1/model-configurations";
 
@@ -39,6 +39,70 @@ async fn a_body_may_have_a_mebibyte() {
     let answer = post(&tenant.developer, padded(limit + 1)).await;
     assert_eq!(answer.status, 413);
     assert!(answer.json()["detail"].is_string());
+}
+
+#[tokio::test]
+async fn an_organisation_has_a_quota_of_rows() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
+    let mut last = Value::Null;
+    for number in 0..QUOTA.rows {
+        let body = json!({"name": format!("n{number}"), "provider": "simulated", "model": "m"});
+        let answer = post(&tenant.developer, body.to_string()).await;
+        assert_eq!(answer.status, 201, "{number}");
+        last = answer.json();
+    }
+    let more = json!({"name": "more", "provider": "simulated", "model": "m"}).to_string();
+    let refused = post(&tenant.developer, more.clone()).await;
+    assert_eq!(refused.status, 403);
+    let detail = refused.json()["detail"].to_string();
+    assert!(
+        detail.contains("limits.model_configurations_per_organization"),
+        "{detail}"
+    );
+    // Nobody else is concerned, and whoever deletes has room again.
+    assert_eq!(
+        post(&app.tenant("b").await.developer, more.clone())
+            .await
+            .status,
+        201
+    );
+    let path = format!("{PATH}/{}", last["id"].as_str().unwrap());
+    let deleted = tenant.developer.call(Method::DELETE, &path).send().await;
+    assert_eq!(deleted.status, 204);
+    assert_eq!(post(&tenant.developer, more).await.status, 201);
+}
+
+#[tokio::test]
+async fn an_organisation_has_a_quota_of_bytes() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
+    let large = "x".repeat(usize::try_from(QUOTA.bytes * 2 / 3).unwrap());
+    let body = |name: &str, text: &str| {
+        let body =
+            json!({"name": name, "provider": "simulated", "model": "m", "description": text});
+        body.to_string()
+    };
+    assert_eq!(
+        post(&tenant.developer, body("one", &large)).await.status,
+        201
+    );
+    let refused = post(&tenant.developer, body("two", &large)).await;
+    assert_eq!(refused.status, 403);
+    let detail = refused.json()["detail"].to_string();
+    assert!(
+        detail.contains("limits.configuration_bytes_per_organization"),
+        "{detail}"
+    );
+
+    let small = post(&tenant.developer, body("two", "")).await.json();
+    let path = format!("{PATH}/{}", small["id"].as_str().unwrap());
+    let patch = |text: &str| {
+        let call = tenant.developer.call(Method::PATCH, &path);
+        call.json(json!({"description": text})).send()
+    };
+    assert_eq!(patch(&large).await.status, 403);
+    assert_eq!(patch("short").await.status, 200);
 }
 
 #[tokio::test]

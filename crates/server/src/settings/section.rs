@@ -98,6 +98,10 @@ pub struct LimitSettings {
     pub data_plane_body_bytes: usize,
     /// All data-plane request bodies that are held at once.
     pub data_plane_bodies_bytes: usize,
+    /// Own model configurations of one organisation.
+    pub model_configurations_per_organization: u64,
+    /// The length of their settings together, in bytes.
+    pub configuration_bytes_per_organization: u64,
     /// Connecting to a provider, in seconds.
     pub connect_seconds: f64,
     /// Waiting for a provider's header and between two pieces, in seconds.

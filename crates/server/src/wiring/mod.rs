@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use control::quota::Quota;
 use control::state::{ControlParts, ControlState};
 use domain::api_key::ApiKeyToken;
 use gateway::limit::Limits;
@@ -130,6 +131,10 @@ fn control_parts(
         entropy: Arc::new(SystemEntropy),
         platform_credentials: foundation.platform_providers.clone(),
         endpoint_policy: settings.endpoint_policy(),
+        quota: Quota {
+            rows: settings.limits.model_configurations_per_organization,
+            bytes: settings.limits.configuration_bytes_per_organization,
+        },
         replaced_secret_grace: REPLACED_SECRET_GRACE,
         metrics,
     }

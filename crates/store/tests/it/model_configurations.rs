@@ -134,6 +134,30 @@ on_both_engines! {
         assert_eq!((first.len(), second.len()), (3, 1));
     }
 
+    async fn a_footprint_counts_own_rows_in_bytes(fixture) {
+        let database = &fixture.database;
+        let owner = add_organization(database, 1).await;
+        let other = add_organization(database, 2).await;
+        insert(database, &configuration(1, None, "default")).await.unwrap();
+        insert(database, &configuration(2, Some(other), "theirs")).await.unwrap();
+        let footprint = commit(database, async |transaction| {
+            configurations::footprint(transaction, owner).await
+        });
+        assert_eq!(footprint.await.unwrap(), configurations::Footprint::default());
+        // Two bytes in UTF-8, one character.
+        let rows = [configuration(3, Some(owner), "e"), configuration(4, Some(owner), "é")];
+        let length = |row: &ModelConfiguration| serde_json::to_string(&row.settings).unwrap().len();
+        let bytes = rows.iter().map(length).sum::<usize>() as u64;
+        let footprint = commit(database, async |transaction| {
+            for row in &rows {
+                configurations::insert(transaction, row).await?;
+            }
+            configurations::footprint(transaction, owner).await
+        });
+        let expected = configurations::Footprint { rows: 2, bytes };
+        assert_eq!(footprint.await.unwrap(), expected);
+    }
+
     async fn every_change_is_a_revision(fixture) {
         let database = &fixture.database;
         let owner = add_organization(database, 1).await;

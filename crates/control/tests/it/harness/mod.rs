@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use axum::Router;
 use control::metrics::Metrics;
 use control::outbox::Outbox;
+use control::quota::Quota;
 use control::state::{Check, ControlParts, ControlState, LiveCheck};
 use domain::api_key::{ApiKey, ApiKeyToken, Scope};
 use domain::clock::{Clock as _, random, time_ordered_id};
@@ -29,6 +30,12 @@ use vault::{Binding, Deposit, VaultBackend, VaultError};
 pub(crate) use self::client::{Answer, Client};
 use self::sealed_storage::StoreSealedStorage;
 use self::world::{TestClock, TestEntropy};
+
+/// What an organisation may store here: little, so that a test can fill it.
+pub(crate) const QUOTA: Quota = Quota {
+    rows: 100,
+    bytes: 1_200_000,
+};
 
 /// A running control plane.
 pub(crate) struct TestApp {
@@ -116,6 +123,7 @@ impl TestApp {
             entropy: entropy.clone(),
             platform_credentials: BTreeSet::from(["anthropic".to_owned()]),
             endpoint_policy,
+            quota: QUOTA,
             replaced_secret_grace: Duration::from_secs(600),
             metrics: metrics.clone(),
         });
