@@ -1,6 +1,7 @@
 //! Opening the database that the settings name.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
 
 use anyhow::Context;
 use store::{Database, DatabaseOptions};
@@ -8,7 +9,7 @@ use store::{Database, DatabaseOptions};
 use crate::settings::{Settings, seconds};
 
 /// Opens the database and brings its schema up to date. Makes the data directory,
-/// readable by its owner only, where the database lies in it.
+/// readable by its owner only, where there is none.
 ///
 /// # Errors
 /// When the directory cannot be made or the database cannot be reached.
@@ -34,7 +35,32 @@ pub fn make_data_dir(settings: &Settings) -> anyhow::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .with_context(|| format!("cannot make the data directory {}", path.display()))
+        .with_context(|| format!("cannot make the data directory {}", path.display()))?;
+    if looseness(path) == Some(Looseness::Writable) {
+        let path = path.display();
+        tracing::warn!(data_dir = %path, "other users can change the data directory: chmod 700 it");
+    }
+    Ok(())
+}
+
+/// What other users of the machine may do in the data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looseness {
+    /// Copy all that is not a secret.
+    Readable,
+    /// Put another database in the place of this one.
+    Writable,
+}
+
+/// What others may do in `data_dir`, if anything.
+#[must_use]
+pub fn looseness(data_dir: &Path) -> Option<Looseness> {
+    let mode = std::fs::metadata(data_dir).ok()?.mode();
+    match (mode & 0o022, mode & 0o055) {
+        (0, 0) => None,
+        (0, _) => Some(Looseness::Readable),
+        _ => Some(Looseness::Writable),
+    }
 }
 
 /// The same for a command that must make nothing: none where the SQLite file is not there.

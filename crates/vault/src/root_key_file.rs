@@ -33,27 +33,23 @@ impl Fingerprint {
 
     /// What stands under the path now, if anything does.
     pub(crate) fn at(path: &Path) -> Option<Self> {
-        fs::symlink_metadata(path).ok().as_ref().map(Self::of)
+        fs::metadata(path).ok().as_ref().map(Self::of)
     }
 }
 
 /// Reads and judges a root key file; none when there is none.
 pub(crate) fn read(path: &Path) -> Result<Option<(RootKeySet, Fingerprint)>, VaultError> {
-    // Not blocking, or a named pipe in the file's place would hang the start.
-    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    // Links are followed, since container platforms mount secrets as links: what is judged
+    // is the file that was opened. Not blocking, or a named pipe in the file's place would
+    // hang the start.
+    let flags = OFlags::CLOEXEC | OFlags::NONBLOCK;
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits().cast_signed())
         .open(path);
     let mut file = match opened {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            return Err(refused(
-                path,
-                "is a symbolic link. Name the file itself in vault.root_key_file",
-            ));
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return absent(path),
         Err(error) => return Err(failed("cannot be opened", path, &error)),
     };
     let metadata = file
@@ -73,6 +69,17 @@ pub(crate) fn read(path: &Path) -> Result<Option<(RootKeySet, Fingerprint)>, Vau
     let set = RootKeySet::parse(&text)
         .map_err(|why| refused(path, &format!("is not a root key file: {why}")))?;
     Ok(Some((set, Fingerprint::of(&metadata))))
+}
+
+/// A link that leads nowhere is a mistake, and no first start.
+fn absent(path: &Path) -> Result<Option<(RootKeySet, Fingerprint)>, VaultError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Err(refused(
+            path,
+            "is a symbolic link to a file that is not there",
+        )),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Everything about a file that decides whether it may hold root keys.
@@ -105,7 +112,11 @@ impl Posture {
                 self.owner
             ));
         }
-        if self.permissions & 0o077 != 0 {
+        // A file of root's that a service account reads has to be readable by a group, as
+        // container platforms mount it.
+        let is_lent = self.owner == 0 && effective_user != 0;
+        let closed_to = if is_lent { 0o037 } else { 0o077 };
+        if self.permissions & closed_to != 0 {
             return Err(format!(
                 "can be reached by others (its mode is {:04o}). Run `chmod 600 {{}}`, and where \
                  others may have read it, rotate the root key",
@@ -160,6 +171,8 @@ pub(crate) fn replace(
     set: &RootKeySet,
     entropy: &dyn Entropy,
 ) -> Result<(), VaultError> {
+    // What a link leads to is replaced, not the link.
+    let path = &fs::canonicalize(path).map_err(|error| failed("cannot be found", path, &error))?;
     clear_litter(path);
     let temporary = write_temporary(path, set.to_text().as_bytes(), entropy)?;
     if let Ok(metadata) = fs::metadata(path) {
@@ -174,7 +187,9 @@ pub(crate) fn replace(
 
 /// Holds off every other process that wants to change the file, until dropped.
 pub(crate) fn lock(path: &Path) -> Result<File, VaultError> {
-    // The directory is locked, since the file itself is replaced by another one.
+    // The directory is locked, since the file itself is replaced by another one; that of the
+    // file, whatever links lead to it. Where there is no file yet, it is the path's own.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let directory = directory_of(path);
     let handle =
         File::open(directory).map_err(|error| failed("cannot be opened", directory, &error))?;
@@ -277,6 +292,21 @@ mod tests {
             }
             .accept(1000);
             assert_eq!(verdict.is_ok(), permissions % 0o100 == 0, "{permissions:o}");
+        }
+    }
+
+    #[test]
+    fn a_group_may_read_what_root_lends_to_a_service_account() {
+        for permissions in 0..=0o777 {
+            let lent = Posture {
+                permissions,
+                owner: 0,
+                ..posture()
+            };
+            let verdict = lent.accept(1000);
+            assert_eq!(verdict.is_ok(), permissions & 0o037 == 0, "{permissions:o}");
+            let verdict = lent.accept(0);
+            assert_eq!(verdict.is_ok(), permissions & 0o077 == 0, "{permissions:o}");
         }
     }
 

@@ -10,6 +10,7 @@ use providers::catalog;
 
 use super::{SettingsArguments, output};
 use crate::clock::SystemClock;
+use crate::database::Looseness;
 use crate::settings::Settings;
 use crate::{database, platform_credentials, system_defaults, vault_setup};
 
@@ -67,6 +68,7 @@ impl Doctor {
                 report.add("address", &check_address(setting, address).await)?;
             }
         }
+        report.add("data", &check_data_dir(&settings))?;
         report.add("clock", &check_clock())?;
         match database::open_existing(&settings).await {
             Err(error) => {
@@ -137,6 +139,20 @@ async fn check_address(setting: &str, address: SocketAddr) -> Finding {
         Err(error) => bad(
             format!("{address}: {error}"),
             &format!("choose another {setting}"),
+        ),
+    }
+}
+
+fn check_data_dir(settings: &Settings) -> Finding {
+    let path = &settings.server.data_dir;
+    let shown = path.display();
+    match database::looseness(path) {
+        None if !path.exists() => Good(format!("{shown} is made at the first start")),
+        None => Good(format!("{shown} is this user's alone")),
+        Some(Looseness::Readable) => Good(format!("{shown} can be read by other users")),
+        Some(Looseness::Writable) => bad(
+            format!("{shown} can be changed by other users"),
+            &format!("run `chmod 700 {shown}`"),
         ),
     }
 }

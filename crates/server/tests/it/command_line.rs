@@ -1,5 +1,6 @@
 //! Exit codes, and what goes to which stream.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use serde_json::Value;
@@ -182,6 +183,21 @@ fn doctor_finds_what_is_wrong() {
         "{}",
         text(&bad.stdout)
     );
+}
+
+#[test]
+fn doctor_tells_who_else_can_change_the_data_directory() {
+    let place = DataDir::temporary().unwrap();
+    let app = app().data_dir(&place);
+    let data_dir = place.path();
+    std::fs::create_dir_all(data_dir).unwrap();
+    for (mode, is_good) in [(0o700, true), (0o755, true), (0o777, false), (0o770, false)] {
+        std::fs::set_permissions(data_dir, std::fs::Permissions::from_mode(mode)).unwrap();
+        let output = run(&app, &["doctor", "--offline"]);
+        let said = text(&output.stdout);
+        assert_eq!(output.status.success(), is_good, "{mode:o}: {said}");
+        assert_eq!(said.contains("chmod 700"), !is_good, "{said}");
+    }
 }
 
 #[test]

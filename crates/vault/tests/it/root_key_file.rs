@@ -6,6 +6,7 @@ use std::path::Path;
 
 use vault::VaultError;
 use vault::keyring::RootKeyring;
+use vault::operations::rotate::Rotation;
 
 use crate::support::House;
 
@@ -46,11 +47,37 @@ async fn a_file_that_others_can_reach_is_refused_with_the_remedy() {
 }
 
 #[tokio::test]
-async fn a_link_a_directory_and_a_pipe_are_refused_without_hanging() {
+async fn a_link_is_followed_and_what_it_leads_to_is_judged() {
     let house = house_with_file().await;
     let link = house.directory.path().join("link.key");
     symlink(&house.root_key_file, &link).unwrap();
-    assert!(refusal(&link).contains("symbolic link"));
+    assert!(RootKeyring::load(&link).is_ok());
+    set_mode(&house.root_key_file, 0o644);
+    assert!(refusal(&link).contains("chmod 600"));
+    fs::remove_file(&house.root_key_file).unwrap();
+    assert!(refusal(&link).contains("symbolic link to a file that is not there"));
+}
+
+#[tokio::test]
+async fn a_rotation_through_a_link_leaves_the_link() {
+    let house = house_with_file().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link.key");
+    symlink(&house.root_key_file, &link).unwrap();
+    let before = fs::read_to_string(&house.root_key_file).unwrap();
+    let rotation = Rotation {
+        root_key_file: &link,
+        ..house.rotation()
+    };
+    rotation.prepare().await.unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    let after = fs::read_to_string(&house.root_key_file).unwrap();
+    assert!(after.len() > before.len() && fs::read_dir(elsewhere.path()).unwrap().count() == 1);
+}
+
+#[tokio::test]
+async fn a_directory_and_a_pipe_are_refused_without_hanging() {
+    let house = house_with_file().await;
     assert!(refusal(house.directory.path()).contains("not a regular file"));
     let pipe = house.directory.path().join("pipe.key");
     rustix::fs::mknodat(
