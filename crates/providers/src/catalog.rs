@@ -3,13 +3,16 @@
 //! A provider that differs from another by an address, a header, a default or a named
 //! quirk is one more file there. `parameters.rs` and `target.rs` read the rows.
 
-use std::collections::HashMap;
+pub mod endpoints;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::endpoints::{BaseUrlCase, EndpointVariable};
 use crate::parameters::landing::Landing;
 use crate::protocol::anthropic_messages::rules::AnthropicMessagesRules;
 
@@ -29,16 +32,44 @@ pub struct Provider {
     pub inherits: Option<String>,
     /// The wire format it speaks.
     pub protocol: Protocol,
-    /// Where it is, e.g. `https://api.openai.com/v1`. The path of the call is appended.
+    /// Where it is, e.g. `https://api.openai.com/v1`, or with variables, e.g.
+    /// `https://bedrock-runtime.{region}.amazonaws.com`. The path of the call is appended.
     pub base_url: String,
+    /// Other base addresses for particular values of a variable; the first that holds.
+    #[serde(default)]
+    pub base_url_cases: Vec<BaseUrlCase>,
+    /// Further origins that are the provider's own, e.g. `https://eu.api.example.com`: an
+    /// endpoint there counts as the catalog's.
+    #[serde(default)]
+    pub origins: Vec<String>,
+    /// The variables of its addresses, other than `model`.
+    #[serde(default)]
+    pub endpoint_variables: Vec<EndpointVariable>,
     /// What an endpoint of a configuration's own is made to end with, e.g. `/v1`.
     #[serde(default)]
     pub endpoint_suffix: Option<String>,
-    /// What is appended to the base, where it is not the protocol's own path.
+    /// The same for the endpoint that one of `endpoint_parameters` names.
+    #[serde(default)]
+    pub endpoint_suffixes: BTreeMap<String, String>,
+    /// What stands between base and path, e.g. `/deployments/{deployment}`, unless the
+    /// base has its first segment already.
+    #[serde(default)]
+    pub call_prefix: Option<String>,
+    /// What is appended to the base, where it is not the protocol's own path; `{model}`
+    /// is the model, percent-encoded, `{+model}` keeps its `:`, `/`, `@` and the like.
     #[serde(default)]
     pub call_path: Option<String>,
+    /// What is appended in its place where a stream is asked for.
+    #[serde(default)]
+    pub stream_path: Option<String>,
+    /// Members of the query of every call, e.g. `api-version`; values may hold variables.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
     /// How a credential goes into a request.
     pub auth: AuthScheme,
+    /// How an access token is had for a credential that is none itself.
+    #[serde(default)]
+    pub token_exchange: Option<TokenExchange>,
     /// Headers that every request carries.
     #[serde(default)]
     pub headers: Map<String, Value>,
@@ -89,6 +120,22 @@ pub enum AuthScheme {
     Bearer,
     /// `x-api-key: <key>`.
     XApiKey,
+    /// `api-key: <key>`.
+    ApiKey,
+    /// `x-goog-api-key: <key>`.
+    XGoogApiKey,
+}
+
+/// How an access token is had for a credential that cannot go into a request itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenExchange {
+    /// A Google service account signs an assertion with its private key.
+    GoogleServiceAccount,
+    /// An application of Microsoft Entra shows its secret.
+    Entra,
+    /// An API key of IBM Cloud is shown to its IAM.
+    IbmIam,
 }
 
 /// One member of a credential.
@@ -101,6 +148,14 @@ pub struct CredentialField {
     pub label: String,
     /// Whether it must be kept secret.
     pub is_secret: bool,
+    /// How it goes into a request, where that differs from the row's `auth`. Of several
+    /// fields that are given, the first one with a scheme of its own is used.
+    #[serde(default)]
+    pub auth: Option<AuthScheme>,
+    /// Whether it may hold white space, such as the lines of a private key. It never
+    /// stands in a header then.
+    #[serde(default)]
+    pub is_document: bool,
 }
 
 /// One accepted member of `additional_params`.
@@ -345,6 +400,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::address::template::{Piece, pieces};
 
     #[test]
     fn every_row_is_valid_and_stands_in_the_file_of_its_name() {
@@ -360,11 +416,73 @@ mod tests {
         assert!(names.contains("openai") && names.contains("simulated"));
     }
 
+    /// Every variable is declared, and whatever stands in a host has a pattern that lets
+    /// nothing through which leads to another host.
+    fn check_addresses(provider: &Provider) {
+        let name = &provider.name;
+        let cases = provider.base_url_cases.iter();
+        let bases = cases.clone().map(|case| &case.base_url);
+        for base in bases.chain([&provider.base_url]) {
+            assert!(!base.ends_with('/'), "{name}");
+            let plain = base.replace(['{', '}'], "");
+            assert!(
+                url::Url::parse(&plain).unwrap().has_host(),
+                "{name}: {base}"
+            );
+            let host = base.split('/').nth(2).unwrap();
+            for variable in variables(host) {
+                let row = declared(provider, variable).unwrap();
+                assert_eq!(row.credential_field, None, "{name}: {variable}");
+                for value in [
+                    "", "a.b", "a/b", "a@b", "a:1", "A", "a_b", "a\n", "-a", "a-",
+                ] {
+                    assert!(!row.pattern.matches(value), "{name}: {variable}: {value:?}");
+                }
+            }
+        }
+        let paths = [
+            Some(&provider.base_url),
+            provider.call_path.as_ref(),
+            provider.stream_path.as_ref(),
+            provider.call_prefix.as_ref(),
+        ];
+        let of_cases = cases.flat_map(|case| [Some(&case.base_url), case.call_path.as_ref()]);
+        let templates = paths.into_iter().chain(of_cases).flatten();
+        for variable in templates
+            .chain(provider.query.values())
+            .flat_map(|text| variables(text))
+        {
+            let is_declared = variable == "model" || declared(provider, variable).is_some();
+            assert!(is_declared, "{name}: {variable}");
+        }
+        for variable in &provider.endpoint_variables {
+            assert!(
+                variable.pattern.matches(&variable.example),
+                "{name}: {variable:?}"
+            );
+        }
+        for parameter in &provider.parameters {
+            if let Landing::Endpoint(variable) = &parameter.lands {
+                assert!(declared(provider, variable).is_some(), "{name}: {variable}");
+            }
+        }
+    }
+
+    fn variables(template: &str) -> impl Iterator<Item = &str> {
+        pieces(template).filter_map(|piece| match piece {
+            Piece::Variable { name, .. } => Some(name),
+            Piece::Text(_) => None,
+        })
+    }
+
+    fn declared<'a>(provider: &'a Provider, name: &str) -> Option<&'a EndpointVariable> {
+        let mut all = provider.endpoint_variables.iter();
+        all.find(|variable| variable.name == name)
+    }
+
     fn check_row(provider: &Provider) {
         let name = &provider.name;
-        let url = url::Url::parse(&provider.base_url).unwrap();
-        assert!(url.host().is_some(), "{name}: {url}");
-        assert!(!provider.base_url.ends_with('/'), "{name}");
+        check_addresses(provider);
         assert!(provider.call_path().starts_with('/'), "{name}");
         assert!(provider.documentation_url.starts_with("https://"), "{name}");
         assert!(

@@ -8,11 +8,13 @@
 //! * [`protocol`]: one folder for each wire format, each with the same five files.
 //! * [`catalog`]: providers as data. A provider is a row until its wire format is new.
 //! * [`target`]: a catalog row and a model configuration, resolved into where and how to call.
+//! * `address`: where the calls of a target go.
 //! * [`endpoint`]: which addresses a configuration may name.
 //! * [`rewrite`]: what a target changes at the top level of a body.
 //! * [`framing`]: cutting a byte stream into messages.
 //! * [`auth`]: putting a credential into a request.
 
+mod address;
 pub mod auth;
 pub mod catalog;
 pub mod chat;

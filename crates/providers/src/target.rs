@@ -3,8 +3,8 @@
 use domain::model_configuration::ModelSettings;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::{Map, Value};
-use url::Url;
 
+use crate::address::{Address, FromCredential};
 use crate::catalog::{self, Protocol, Provider, Quirk};
 pub use crate::endpoint::Origin;
 use crate::error::InvalidCall;
@@ -27,8 +27,12 @@ pub struct Target {
     pub origin: Origin,
     /// Whether the origin is the catalog's, so that platform keys may be used.
     pub is_catalog_origin: bool,
-    /// Where calls go, query included.
+    /// Where calls go whose answer comes whole, query included.
     pub uri: Uri,
+    /// Where calls go whose answer is a stream.
+    pub stream_uri: Uri,
+    /// What of the addresses only a credential knows.
+    pub(crate) from_credential: Vec<FromCredential>,
     /// Headers of every call, without a credential.
     pub headers: HeaderMap,
     /// Members of the body that the configuration sets where a request does not, and
@@ -98,18 +102,18 @@ impl Target {
         settings: &ModelSettings,
         resolution: Resolution,
     ) -> Result<Self, InvalidCall> {
-        let base = base_url(provider, &resolution)?;
-        let catalog_origin = Url::parse(&provider.base_url).map(|url| Origin::of(&url));
-        let origin = Origin::of(&base);
+        let address = Address::resolve(provider, &settings.model, &resolution)?;
         let rules = &provider.openai_chat;
         let has_own_endpoint = resolution.endpoint.is_some();
         let mut target = Self {
             provider,
             protocol: provider.protocol,
             model: settings.model.clone(),
-            is_catalog_origin: catalog_origin.as_ref() == Ok(&origin),
-            origin,
-            uri: call_uri(provider, base, &resolution.query)?,
+            is_catalog_origin: address.is_catalog_origin,
+            origin: address.origin,
+            uri: address.call,
+            stream_uri: address.stream,
+            from_credential: address.from_credential,
             headers: headers(provider, &resolution)?,
             members: Vec::new(),
             max_tokens: None,
@@ -232,13 +236,25 @@ impl Target {
         }
     }
 
-    /// Where a call goes and with which headers, given what the client wrote at the top
-    /// level of its body: some protocols ask there for what a body uses.
+    /// Where a call goes, given whether its answer is to be a stream.
     #[must_use]
-    pub fn address<'a>(&'a self, present: Present<'_, 'a>) -> (Uri, HeaderMap) {
+    pub const fn uri(&self, wants_stream: bool) -> &Uri {
+        if wants_stream {
+            &self.stream_uri
+        } else {
+            &self.uri
+        }
+    }
+
+    /// Where a call goes and with which headers, given whether its answer is to be a
+    /// stream and what the client wrote at the top level of its body: some protocols ask
+    /// there for what a body uses.
+    #[must_use]
+    pub fn address<'a>(&'a self, present: Present<'_, 'a>, wants_stream: bool) -> (Uri, HeaderMap) {
+        let uri = self.uri(wants_stream);
         match self.protocol {
-            Protocol::OpenaiChat => (self.uri.clone(), self.headers.clone()),
-            Protocol::AnthropicMessages => anthropic_messages::betas::address(self, present),
+            Protocol::OpenaiChat => (uri.clone(), self.headers.clone()),
+            Protocol::AnthropicMessages => anthropic_messages::betas::address(self, uri, present),
         }
     }
 }
@@ -267,61 +283,6 @@ pub fn check_model(model: &str) -> Result<(), InvalidCall> {
         return Ok(());
     };
     Err(invalid("model", problem))
-}
-
-fn base_url(provider: &Provider, resolution: &Resolution) -> Result<Url, InvalidCall> {
-    match &resolution.endpoint {
-        Some((_, url)) => Ok(with_suffix(
-            url.clone(),
-            provider.endpoint_suffix.as_deref(),
-        )),
-        None => Url::parse(&provider.base_url)
-            .and_then(|url| with_host_labels(url, &resolution.host_labels))
-            .map_err(|error| invalid("provider", &format!("has no usable address: {error}"))),
-    }
-}
-
-fn with_host_labels(mut url: Url, labels: &[(String, String)]) -> Result<Url, url::ParseError> {
-    for (label, text) in labels {
-        let host = url.host_str().unwrap_or_default();
-        let replaced: Vec<&str> = host
-            .split('.')
-            .map(|part| if part == label { text.as_str() } else { part })
-            .collect();
-        let replaced = replaced.join(".");
-        url.set_host(Some(&replaced))?;
-    }
-    Ok(url)
-}
-
-fn with_suffix(mut url: Url, suffix: Option<&str>) -> Url {
-    let path = url.path().trim_end_matches('/').to_owned();
-    if let Some(suffix) = suffix.filter(|suffix| !path.ends_with(suffix)) {
-        url.set_path(&format!("{path}{suffix}"));
-    }
-    url
-}
-
-fn call_uri(
-    provider: &Provider,
-    mut url: Url,
-    query: &[(String, String)],
-) -> Result<Uri, InvalidCall> {
-    let path = format!(
-        "{}{}",
-        url.path().strip_suffix('/').unwrap_or(url.path()),
-        provider.call_path()
-    );
-    url.set_path(&path);
-    if !query.is_empty() {
-        url.query_pairs_mut().extend_pairs(query);
-    }
-    Uri::try_from(url.as_str()).map_err(|error| {
-        invalid(
-            "additional_params",
-            &format!("make no usable address: {error}"),
-        )
-    })
 }
 
 fn headers(provider: &Provider, resolution: &Resolution) -> Result<HeaderMap, InvalidCall> {
@@ -393,5 +354,33 @@ pub(crate) fn responses_unavailable() -> InvalidCall {
                   completions"
             .to_owned(),
         parameter: None,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The target of a configuration that says only what `config` says.
+    pub(crate) fn target(config: &Value) -> Result<Target, InvalidCall> {
+        Target::new(&settings(config))
+    }
+
+    /// A configuration that says only what `config` says.
+    pub(crate) fn settings(config: &Value) -> ModelSettings {
+        ModelSettings {
+            name: "test".to_owned(),
+            description: None,
+            provider: config["provider"].as_str().unwrap_or_default().to_owned(),
+            model: config["model"].as_str().unwrap_or_default().to_owned(),
+            temperature: None,
+            max_tokens: None,
+            timeout_seconds: None,
+            max_retries: None,
+            additional_params: config["additional_params"].as_object().cloned(),
+            agent_harness_version_string: None,
+            is_computer_use_model: false,
+            is_archived: false,
+        }
     }
 }

@@ -5,7 +5,7 @@ use domain::model_configuration::ModelSettings;
 use domain::secret::Secret;
 use domain::validation;
 use http::StatusCode;
-use providers::auth::Credential;
+use providers::auth::{self, Credential};
 use providers::catalog::{self, AuthScheme, Provider};
 use providers::parameters;
 use providers::target::Target;
@@ -61,11 +61,16 @@ pub(crate) fn check(
 ) -> Result<Destination, ApiError> {
     let provider = catalog::provider(&settings.provider).ok_or_else(unknown_provider)?;
     let mut faults = parameter_faults(state, provider, settings);
-    if let Key::New(secret) = key
-        && let Err(error) = Credential::parse(provider, secret)
-    {
-        faults.push(Fault::value_error(&error.message).about("api_key"));
-    }
+    let credential = match key {
+        Key::New(secret) => match Credential::parse(provider, secret) {
+            Ok(credential) => Some(credential),
+            Err(error) => {
+                faults.push(Fault::value_error(&error.message).about("api_key"));
+                None
+            }
+        },
+        Key::Stored | Key::None => None,
+    };
     if !faults.is_empty() {
         return Err(ApiError::invalid(faults));
     }
@@ -77,6 +82,9 @@ pub(crate) fn check(
         };
         ApiError::invalid(vec![Fault::value_error(&error.message).about(member)])
     })?;
+    if let Some(credential) = &credential {
+        auth::check(&target, credential).map_err(|error| key_needed(&error.message))?;
+    }
     let destination = Destination {
         provider: &provider.name,
         origin: target.origin.as_str().to_owned(),

@@ -72,7 +72,9 @@ pub(crate) async fn prepare<'a>(
     forward_betas(call, &route.target, &mut request);
     let credential = credential(gateway, route, name).await?;
     if let Some(credential) = &credential {
-        auth::apply(route.target.provider, credential, &mut request);
+        let now = gateway.clock.now();
+        auth::apply(&route.target, credential, &mut request, now)
+            .map_err(|error| CallError::uncallable(name, &error.message))?;
     }
     Ok(Prepared {
         target: &route.target,

@@ -1,19 +1,26 @@
 //! Credentials, and putting one into a request.
 
+pub mod exchange;
+
 use domain::secret::Secret;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Uri, header};
+use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::catalog::{AuthScheme, Provider};
-use crate::target::HttpRequest;
+use crate::address::template::encoded;
+use crate::catalog::{AuthScheme, CredentialField, Provider};
+use crate::target::{HttpRequest, Target};
 
 /// An opened credential, parsed for its provider. No `Debug`, no `Serialize`.
+#[derive(Clone)]
 pub struct Credential {
     /// The fields that were given, by LangChain's argument names; never empty.
     fields: Vec<(String, Secret)>,
+    /// What it was exchanged for.
+    access_token: Option<Secret>,
 }
 
-/// A stored secret that is not a credential of its provider.
+/// A stored secret that is not a credential of its provider, or not for a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct InvalidCredential {
@@ -28,16 +35,17 @@ impl Credential {
     /// When it is neither, or holds members the provider does not have.
     pub fn parse(provider: &Provider, secret: &Secret) -> Result<Self, InvalidCredential> {
         let text = secret.expose();
-        if text.trim_start().starts_with('{') {
-            return Self::parse_object(provider, text);
-        }
-        let Some(field) = provider.credential_fields.first() else {
-            return Err(invalid(format!("{} takes no key", provider.name)));
+        let credential = if text.trim_start().starts_with('{') {
+            Self::parse_object(provider, text)?
+        } else {
+            let Some(field) = provider.credential_fields.first() else {
+                return Err(invalid(format!("{} takes no key", provider.name)));
+            };
+            check_key(text)?;
+            Self::of(vec![(field.name.clone(), secret.clone())])
         };
-        check_key(text)?;
-        Ok(Self {
-            fields: vec![(field.name.clone(), secret.clone())],
-        })
+        exchange::check(provider, &credential)?;
+        Ok(credential)
     }
 
     fn parse_object(provider: &Provider, text: &str) -> Result<Self, InvalidCredential> {
@@ -51,8 +59,8 @@ impl Credential {
             let known = provider
                 .credential_fields
                 .iter()
-                .any(|field| field.name == name);
-            if !known {
+                .find(|field| field.name == name);
+            let Some(field) = known else {
                 let names: Vec<&str> = provider
                     .credential_fields
                     .iter()
@@ -63,33 +71,65 @@ impl Credential {
                     provider.name,
                     names.join(", ")
                 )));
-            }
+            };
             let Value::String(text) = value else {
                 return Err(invalid(format!("`{name}` of the key must be a string")));
             };
-            check_key(&text)?;
+            if !field.is_document {
+                check_key(&text)?;
+            }
             fields.push((name, Secret::new(text)));
         }
         if fields.is_empty() {
             return Err(invalid("the key is an empty object".to_owned()));
         }
-        Ok(Self { fields })
+        Ok(Self::of(fields))
+    }
+
+    const fn of(fields: Vec<(String, Secret)>) -> Self {
+        Self {
+            fields,
+            access_token: None,
+        }
+    }
+
+    /// The same credential with what it was exchanged for, which goes into requests in
+    /// its place.
+    #[must_use]
+    pub fn with_access_token(&self, token: Secret) -> Self {
+        Self {
+            fields: self.fields.clone(),
+            access_token: Some(token),
+        }
     }
 
     /// Every secret text inside, for scrubbing.
     #[must_use]
     pub fn secrets(&self) -> Vec<&str> {
-        self.fields
-            .iter()
-            .map(|(_, secret)| secret.expose())
-            .collect()
+        let fields = self.fields.iter().map(|(_, secret)| secret);
+        let all = fields.chain(&self.access_token);
+        all.map(Secret::expose).collect()
     }
 
-    /// What a scheme that takes one key is given.
-    fn key(&self) -> &str {
-        self.fields
-            .first()
-            .map_or("", |(_, secret)| secret.expose())
+    /// One of its fields, by LangChain's argument name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let found = self.fields.iter().find(|(known, _)| known == name);
+        found.map(|(_, secret)| secret.expose())
+    }
+
+    /// What goes into a request, and how.
+    fn key(&self, provider: &Provider) -> (AuthScheme, &str) {
+        if let Some(token) = &self.access_token {
+            return (AuthScheme::Bearer, token.expose());
+        }
+        let given = |field: &CredentialField| Some((field.auth?, self.field(&field.name)?));
+        if let Some(own) = provider.credential_fields.iter().find_map(given) {
+            return own;
+        }
+        let first = self.fields.first();
+        let first = first.map_or("", |(_, secret)| secret.expose());
+        (provider.auth, first)
     }
 }
 
@@ -103,34 +143,89 @@ fn check_key(text: &str) -> Result<(), InvalidCredential> {
     Ok(())
 }
 
-const fn invalid(message: String) -> InvalidCredential {
+pub(crate) const fn invalid(message: String) -> InvalidCredential {
     InvalidCredential { message }
 }
 
-/// Puts the credential where the provider looks for it, marked sensitive.
-pub fn apply(provider: &Provider, credential: &Credential, request: &mut HttpRequest) {
-    let (name, text) = match provider.auth {
-        AuthScheme::None => return,
-        AuthScheme::Bearer => (
-            header::AUTHORIZATION,
-            format!("Bearer {}", credential.key()),
-        ),
-        AuthScheme::XApiKey => (
-            HeaderName::from_static("x-api-key"),
-            credential.key().to_owned(),
-        ),
-    };
-    // `Credential::parse` let nothing through that cannot stand in a header.
-    if let Ok(mut value) = HeaderValue::try_from(text) {
-        value.set_sensitive(true);
-        request.headers.insert(name, value);
+/// Whether the credential says all that calls to this target need of it, such as the
+/// project of a Google service account.
+///
+/// # Errors
+/// When it does not.
+pub fn check(target: &Target, credential: &Credential) -> Result<(), InvalidCredential> {
+    for wanted in &target.from_credential {
+        let value = credential.field(&wanted.field).unwrap_or_default();
+        let variables = &target.provider.endpoint_variables;
+        let variable = variables.iter().find(|row| row.name == wanted.variable);
+        let fits = variable.is_some_and(|variable| variable.pattern.matches(value));
+        if !fits || matches!(value, "." | "..") {
+            return Err(invalid(wanted.missing()));
+        }
     }
+    Ok(())
 }
 
+/// Puts the credential where the provider looks for it, marked sensitive, and fills in
+/// what of the address only it knows. `request` must not change after that: it may be
+/// signed, for `now`.
+///
+/// # Errors
+/// When the credential does not hold what this target needs.
+pub fn apply(
+    target: &Target,
+    credential: &Credential,
+    request: &mut HttpRequest,
+    _now: Timestamp,
+) -> Result<(), InvalidCredential> {
+    check(target, credential)?;
+    fill_address(target, credential, request)?;
+    let (scheme, key) = credential.key(target.provider);
+    let (name, text) = match scheme {
+        AuthScheme::None => return Ok(()),
+        AuthScheme::Bearer => (header::AUTHORIZATION, format!("Bearer {key}")),
+        AuthScheme::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
+        AuthScheme::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
+        AuthScheme::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), key.to_owned()),
+    };
+    let mut value = HeaderValue::try_from(text)
+        .map_err(|_| invalid("the key cannot stand in a header".to_owned()))?;
+    value.set_sensitive(true);
+    request.headers.insert(name, value);
+    Ok(())
+}
+
+/// Takes what a credential knows of the path out of it. It has been checked.
+fn fill_address(
+    target: &Target,
+    credential: &Credential,
+    request: &mut HttpRequest,
+) -> Result<(), InvalidCredential> {
+    if target.from_credential.is_empty() {
+        return Ok(());
+    }
+    let parts = request.uri.clone().into_parts();
+    let path = parts
+        .path_and_query
+        .as_ref()
+        .map_or("/", |path| path.as_str());
+    let mut path = path.to_owned();
+    for wanted in &target.from_credential {
+        let value = credential.field(&wanted.field).unwrap_or_default();
+        path = path.replace(&wanted.placeholder(), &encoded(value, false));
+    }
+    let mut filled = parts;
+    filled.path_and_query = path.parse().ok();
+    request.uri = Uri::from_parts(filled)
+        .map_err(|_| invalid("the key makes no usable address".to_owned()))?;
+    Ok(())
+}
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::catalog::provider;
+    use crate::target::tests::target;
 
     fn parse(text: &str) -> Result<Credential, InvalidCredential> {
         Credential::parse(provider("openai").unwrap(), &Secret::new(text.to_owned()))
@@ -163,17 +258,20 @@ mod tests {
 
     #[test]
     fn a_header_that_holds_a_key_is_sensitive() {
+        let target = target(&json!({"provider": "openai", "model": "gpt-4o"})).unwrap();
         let mut request = HttpRequest {
             method: http::Method::POST,
-            uri: http::Uri::from_static("https://api.openai.com/v1"),
+            uri: target.uri.clone(),
             headers: http::HeaderMap::new(),
             body: bytes::Bytes::new(),
         };
         apply(
-            provider("openai").unwrap(),
+            &target,
             &parse("sk-1").unwrap(),
             &mut request,
-        );
+            Timestamp::UNIX_EPOCH,
+        )
+        .unwrap();
         assert_eq!(request.headers["authorization"], "Bearer sk-1");
         assert!(request.headers["authorization"].is_sensitive());
         assert!(!format!("{request:?}").contains("sk-1"));

@@ -20,8 +20,9 @@ pub enum Landing {
     Headers,
     /// `header:name`: this header; the items of an array are joined by commas.
     Header(String),
-    /// `query`: each member of the object is a member of the query.
-    Query,
+    /// `query`: each member of the object is a member of the query; `query:x`: the value
+    /// is that member.
+    Query(Option<String>),
     /// `streaming`: the answer is always fetched piece by piece.
     Streaming,
     /// `stream_usage`: whether a stream is asked to end with its usage.
@@ -29,9 +30,8 @@ pub enum Landing {
     /// `responses`: it sends calls through OpenAI's Responses API; `responses:x` only if
     /// it is that text.
     Responses(Option<String>),
-    /// `host_label:x`: it takes the place of the part `x` of the catalog's host, such as
-    /// a region's name.
-    HostLabel(String),
+    /// `endpoint:x`: it is the variable `x` of the row's addresses, such as a region.
+    Endpoint(String),
     /// `ignored`: it only concerns LangChain's own objects.
     Ignored,
 }
@@ -49,13 +49,13 @@ impl TryFrom<String> for Landing {
                 Self::Body(path.map(|path| path.split('.').map(str::to_owned).collect()))
             }
             ("header", Some(name)) => Self::Header(name),
-            ("host_label", Some(label)) => Self::HostLabel(label),
+            ("endpoint", Some(variable)) => Self::Endpoint(variable),
             ("responses", value) => Self::Responses(value),
             ("max_tokens", None) => Self::MaxTokens,
             ("merge", None) => Self::Merge,
             ("extra_body", None) => Self::ExtraBody,
             ("headers", None) => Self::Headers,
-            ("query", None) => Self::Query,
+            ("query", name) => Self::Query(name),
             ("streaming", None) => Self::Streaming,
             ("stream_usage", None) => Self::StreamUsage,
             ("ignored", None) => Self::Ignored,
@@ -80,12 +80,13 @@ impl fmt::Display for Landing {
             Self::ExtraBody => formatter.write_str("extra_body"),
             Self::Headers => formatter.write_str("headers"),
             Self::Header(name) => write!(formatter, "header:{name}"),
-            Self::Query => formatter.write_str("query"),
+            Self::Query(None) => formatter.write_str("query"),
+            Self::Query(Some(name)) => write!(formatter, "query:{name}"),
             Self::Streaming => formatter.write_str("streaming"),
             Self::StreamUsage => formatter.write_str("stream_usage"),
             Self::Responses(None) => formatter.write_str("responses"),
             Self::Responses(Some(value)) => write!(formatter, "responses:{value}"),
-            Self::HostLabel(label) => write!(formatter, "host_label:{label}"),
+            Self::Endpoint(variable) => write!(formatter, "endpoint:{variable}"),
             Self::Ignored => formatter.write_str("ignored"),
         }
     }

@@ -56,8 +56,8 @@ pub(crate) struct Resolution {
     pub(crate) headers: HeaderMap,
     /// The query, in order.
     pub(crate) query: Vec<(String, String)>,
-    /// Parts of the catalog's host and what takes their place.
-    pub(crate) host_labels: Vec<(String, String)>,
+    /// Parameters that say what stands in the row's addresses, and their values.
+    pub(crate) endpoint_values: Vec<(String, String)>,
     /// The endpoint and the parameter that named it.
     pub(crate) endpoint: Option<(String, Url)>,
     /// Whether the answer is always fetched piece by piece.
@@ -130,7 +130,8 @@ impl Resolution {
             Landing::ExtraBody => self.take_extra_body(name, value),
             Landing::Headers => self.take_headers(name, value),
             Landing::Header(header) => self.take_header(name, header, value),
-            Landing::Query => self.take_query(name, value),
+            Landing::Query(None) => self.take_query(name, value),
+            Landing::Query(Some(member)) => self.query.push((member.clone(), plain_text(value))),
             Landing::Streaming => self.streaming = value.as_bool().unwrap_or_default(),
             Landing::StreamUsage => self.stream_usage = value.as_bool(),
             Landing::Responses(None) if name == "use_responses_api" => {
@@ -143,7 +144,9 @@ impl Resolution {
                         .push((name.to_owned(), value.clone()));
                 }
             }
-            Landing::HostLabel(label) => self.take_host_label(name, label, value),
+            Landing::Endpoint(_) => self
+                .endpoint_values
+                .push((name.to_owned(), plain_text(value))),
             // A merge inside a merge has no meaning.
             Landing::Merge | Landing::Ignored => {}
         }
@@ -217,24 +220,6 @@ impl Resolution {
                 self.headers.insert(header, value);
             }
             Err(problem) => self.errors.push(wrong(&[name], &problem)),
-        }
-    }
-
-    /// A part of a host can hold nothing that would lead out of the provider's domain.
-    fn take_host_label(&mut self, name: &str, label: &str, value: &Value) {
-        let is_label = |text: &&str| {
-            let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-            (1..=63).contains(&text.len())
-                && text.bytes().all(|byte| is_inner(byte) || byte == b'-')
-                && !text.starts_with('-')
-                && !text.ends_with('-')
-        };
-        match value.as_str().filter(is_label) {
-            Some(text) => self.host_labels.push((label.to_owned(), text.to_owned())),
-            None => self.errors.push(wrong(
-                &[name],
-                &format!("`{name}` must be a name of lower-case letters, digits and `-`"),
-            )),
         }
     }
 

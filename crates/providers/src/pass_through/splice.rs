@@ -36,7 +36,7 @@ pub fn splice(envelope: &Envelope, target: &Target) -> Option<Result<HttpRequest
         Ok(patches) => patches,
         Err(invalid) => return Some(Err(invalid)),
     };
-    let (uri, headers) = target.address(&present);
+    let (uri, headers) = target.address(&present, envelope.stream());
     Some(Ok(HttpRequest {
         method: Method::POST,
         uri,

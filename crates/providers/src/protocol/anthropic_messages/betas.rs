@@ -11,7 +11,11 @@ use crate::rewrite::Present;
 use crate::target::{HttpRequest, Target};
 
 /// Where a call goes and with which headers; see [`Target::address`].
-pub(crate) fn address<'a>(target: &'a Target, present: Present<'_, 'a>) -> (Uri, HeaderMap) {
+pub(crate) fn address<'a>(
+    target: &'a Target,
+    uri: &Uri,
+    present: Present<'_, 'a>,
+) -> (Uri, HeaderMap) {
     let given = Given { target, present };
     let mut headers = target.headers.clone();
     if let Some(Value::String(profile)) = given.value("user_profile_id")
@@ -21,13 +25,13 @@ pub(crate) fn address<'a>(target: &'a Target, present: Present<'_, 'a>) -> (Uri,
     }
     let betas = given.betas(&target.provider.anthropic_messages);
     let Ok(value) = HeaderValue::from_str(&betas.join(",")) else {
-        return (target.uri.clone(), headers);
+        return (uri.clone(), headers);
     };
     if betas.is_empty() {
-        return (target.uri.clone(), headers);
+        return (uri.clone(), headers);
     }
     headers.insert("anthropic-beta", value);
-    (with_beta_query(&target.uri), headers)
+    (with_beta_query(uri), headers)
 }
 
 /// Adds the betas that a client asked for in its own header to a request.

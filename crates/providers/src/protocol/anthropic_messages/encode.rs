@@ -55,7 +55,7 @@ pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, Invali
             .filter(|_| name != "messages" || changes_tools);
         value.map(|value| Cow::Owned(value.to_string()))
     };
-    let (uri, headers) = target.address(&present);
+    let (uri, headers) = target.address(&present, target.wants_stream(call.stream));
     let patches = target.top_level(&present)?;
     apply(&mut body, patches)?;
     if is_forced && !is_forced_choice(&body) {

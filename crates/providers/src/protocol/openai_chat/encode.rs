@@ -158,7 +158,7 @@ pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, Invali
     Ok(Encoded {
         request: HttpRequest {
             method: http::Method::POST,
-            uri: target.uri.clone(),
+            uri: target.uri(target.wants_stream(call.stream)).clone(),
             headers: target.headers.clone(),
             body: body.into(),
         },

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use http::Uri;
+use jiff::Timestamp;
 use providers::auth::{self, Credential};
-use providers::catalog::{self, Provider};
+use providers::catalog;
 use providers::chat::WireFormat;
 use providers::endpoint::EndpointPolicy;
 use providers::error::InvalidCall;
@@ -80,17 +81,17 @@ fn both(suite: &Suite, record: &Record) -> Result<(Made, Option<Made>), String> 
     let envelope =
         Envelope::scan(WireFormat::OpenAiChat, body).map_err(|error| error.to_string())?;
     let spliced = pass_through::splice(&envelope, &target);
-    let sign = |made: Made| made.map(|request| signed(provider, credential.as_ref(), request));
+    let sign = |made: Made| made.map(|request| signed(&target, credential.as_ref(), request));
     Ok((sign(encoded), spliced.map(sign)))
 }
 
 fn signed(
-    provider: &Provider,
+    target: &Target,
     credential: Option<&Credential>,
     mut request: HttpRequest,
 ) -> HttpRequest {
     if let Some(credential) = credential {
-        auth::apply(provider, credential, &mut request);
+        auth::apply(target, credential, &mut request, Timestamp::UNIX_EPOCH).unwrap();
     }
     request
 }
