@@ -198,6 +198,8 @@ pub struct OpenAiChatRules {
     pub defaults: Map<String, Value>,
     /// Members that are left out, whoever gave them.
     pub omits: Vec<String>,
+    /// Members of messages that the provider knows beside OpenAI's.
+    pub message_members: Vec<String>,
     /// Named deviations.
     pub quirks: Vec<Quirk>,
 }
@@ -210,6 +212,7 @@ impl Default for OpenAiChatRules {
             says_stream_false: true,
             defaults: Map::new(),
             omits: Vec::new(),
+            message_members: Vec::new(),
             quirks: Vec::new(),
         }
     }
@@ -266,6 +269,20 @@ pub enum Quirk {
     RequiredToolChoiceIsAny,
     /// A temperature of 0 goes as 1e-8, since the provider takes none.
     ZeroTemperatureIsTiny,
+    /// Identifiers of tool calls have nine letters and digits; any other goes as a hash
+    /// of that form, the same for a call and its result.
+    ToolCallIdsAreNineLetters,
+    /// Tool calls go without their `type`.
+    ToolCallsHaveNoType,
+    /// A tool's answer says the tool's name, where it is known.
+    ToolResultsAreNamed,
+    /// A turn that calls tools says nothing else.
+    NoTextBesideToolCalls,
+    /// Texts of the model and of tools go without further members, which the provider
+    /// refuses.
+    TextPartsAreBare,
+    /// The model's earlier thinking goes back to it where a block of its content holds it.
+    ThinkingBlocksAreSentBack,
 }
 
 impl Quirk {
@@ -280,6 +297,12 @@ impl Quirk {
                 | Self::TextPartsAreJoined
                 | Self::EmptyTextBesideToolCalls
                 | Self::ReasoningIsSentBack
+                | Self::ToolCallIdsAreNineLetters
+                | Self::ToolCallsHaveNoType
+                | Self::ToolResultsAreNamed
+                | Self::NoTextBesideToolCalls
+                | Self::TextPartsAreBare
+                | Self::ThinkingBlocksAreSentBack
         )
     }
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::call_ids::nine_letters;
 use super::tools::tool_call_json;
-use super::types::{Foreign, part_json, reasoning_details};
+use super::types::{Foreign, THINKING, part_json, reasoning_details};
 use crate::catalog::{Provider, Quirk};
 use crate::chat::WireFormat;
 use crate::chat::call::{ChatCall, Message, Role};
@@ -133,7 +134,9 @@ impl MessageWriter<'_> {
 
     fn extend(&mut self, object: &mut Map<String, Value>, message: &Message) {
         for (name, value) in &message.extra {
-            let is_known = self.foreign == Foreign::Keep && KNOWN_MEMBERS.contains(&name.as_str());
+            let is_named = KNOWN_MEMBERS.contains(&name.as_str())
+                || self.provider.openai_chat.message_members.contains(name);
+            let is_known = self.foreign == Foreign::Keep && is_named;
             match value.get("id") {
                 // What was said aloud is referred to, not repeated.
                 Some(id) if is_known && name == "audio" => {
@@ -160,6 +163,7 @@ impl MessageWriter<'_> {
         for part in content.iter_mut().filter_map(Value::as_object_mut) {
             part.shift_remove("cache_control");
         }
+        self.bare_texts(&mut content);
         if self.foreign == Foreign::Leave {
             // OpenAI takes nothing but text from a tool; pictures follow as the user's.
             let is_text = |part: &Value| part["type"] == "text";
@@ -174,7 +178,10 @@ impl MessageWriter<'_> {
             object.insert("name".to_owned(), result.name.clone().into());
         } else {
             object.insert("role".to_owned(), "tool".into());
-            object.insert("tool_call_id".to_owned(), result.call_id.as_str().into());
+            object.insert("tool_call_id".to_owned(), self.call_id(&result.call_id));
+            if self.provider.has_quirk(Quirk::ToolResultsAreNamed) {
+                object.insert("name".to_owned(), result.name.clone().into());
+            }
         }
         let mut content = self.content_json(content, is_bare);
         if self.provider.has_quirk(Quirk::ToolResultsAreText) && content.is_array() {
@@ -198,10 +205,10 @@ impl MessageWriter<'_> {
                 PartContent::ToolCall(call) if call.kind == ToolCallKind::Server => {
                     self.losses.add("messages.server_tool_call");
                 }
-                PartContent::ToolCall(call) => calls.push(tool_call_json(call)),
+                PartContent::ToolCall(call) => calls.push(self.call_json(call)),
                 // A block of Anthropic's that no entry of `tool_calls` repeats.
                 PartContent::Native(block) if block["type"] == "tool_use" => {
-                    calls.push(tool_call_json(&ToolCall {
+                    calls.push(self.call_json(&ToolCall {
                         id: block["id"].as_str().unwrap_or_default().to_owned(),
                         name: block["name"].as_str().unwrap_or_default().to_owned(),
                         arguments: block["input"].to_string(),
@@ -213,7 +220,15 @@ impl MessageWriter<'_> {
                 _ => others.push(part),
             }
         }
-        let content = self.parts_json(others);
+        let mut content = self.parts_json(others);
+        self.bare_texts(&mut content);
+        let says_calls_only = self.provider.has_quirk(Quirk::NoTextBesideToolCalls);
+        if says_calls_only && !calls.is_empty() && !content.is_empty() {
+            if content.iter().any(|part| part["text"] != "") {
+                self.losses.add("messages.text_beside_tool_calls");
+            }
+            content.clear();
+        }
         let is_bare = message.content.is_bare_text;
         let is_empty = match &content[..] {
             [] => true,
@@ -253,12 +268,48 @@ impl MessageWriter<'_> {
             if part.cache.is_some() && self.foreign == Foreign::Leave {
                 self.losses.add("messages.cache_control");
             }
-            match part_json(part, self.foreign) {
+            let value = part_json(part, self.foreign).or_else(|| self.thinking_json(part));
+            match value {
                 Some(value) => written.push(value),
                 None => self.losses.add(loss_of(&part.content)),
             }
         }
         written
+    }
+
+    /// A block of thinking as the provider wrote it.
+    fn thinking_json(&self, part: &Part) -> Option<Value> {
+        let is_sent = self.provider.has_quirk(Quirk::ThinkingBlocksAreSentBack)
+            && matches!(part.content, PartContent::Reasoning(_));
+        let pieces = part.extra.get(THINKING).filter(|_| is_sent)?;
+        Some(json!({"type": THINKING, THINKING: pieces}))
+    }
+
+    /// Leaves in texts what the provider takes.
+    fn bare_texts(&self, parts: &mut [Value]) {
+        if self.provider.has_quirk(Quirk::TextPartsAreBare) {
+            for part in parts.iter_mut().filter(|part| part["type"] == "text") {
+                *part = json!({"type": "text", "text": part["text"]});
+            }
+        }
+    }
+
+    fn call_json(&self, call: &ToolCall) -> Value {
+        let mut value = tool_call_json(call);
+        if let Value::Object(object) = &mut value {
+            object.insert("id".to_owned(), self.call_id(&call.id));
+            if self.provider.has_quirk(Quirk::ToolCallsHaveNoType) {
+                object.shift_remove("type");
+            }
+        }
+        value
+    }
+
+    fn call_id(&self, id: &str) -> Value {
+        if self.provider.has_quirk(Quirk::ToolCallIdsAreNineLetters) {
+            return nine_letters(id).into();
+        }
+        id.into()
     }
 }
 

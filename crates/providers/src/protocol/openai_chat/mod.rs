@@ -4,6 +4,7 @@
 //! differs is in its catalog row ([`crate::catalog::OpenAiChatRules`]). The request and
 //! the stream have two files each, one for every direction.
 
+mod call_ids;
 pub(crate) mod encode;
 pub(crate) mod error;
 mod messages;

@@ -90,7 +90,7 @@ fn parts_from(message: &mut Members) -> Result<Vec<Part>, InvalidCall> {
     let citations = message.take_array("annotations")?.unwrap_or_default();
     for part in parts.iter_mut().rev() {
         if let PartContent::Text { citations: own, .. } = &mut part.content {
-            *own = citations;
+            own.extend(citations);
             break;
         }
     }

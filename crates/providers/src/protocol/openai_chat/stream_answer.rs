@@ -133,6 +133,12 @@ impl Writer<'_> {
                     if let Some(text) = part["text"].as_str() {
                         self.grow(Kind::Text, text, Delta::Text);
                     }
+                    if part["type"] == "reference" {
+                        let index = self.open(Kind::Text);
+                        let ids = &part["reference_ids"];
+                        let citation = json!({"type": "reference", "reference_ids": ids});
+                        self.delta(index, Delta::Citation(citation));
+                    }
                     for thought in part["thinking"].as_array().into_iter().flatten() {
                         let text = thought["text"].as_str().unwrap_or_default();
                         self.grow(Kind::Reasoning, text, Delta::Reasoning);

@@ -7,6 +7,9 @@ use crate::chat::part::{CacheMarker, Content, MediaSource, Part, PartContent, Re
 use crate::error::InvalidCall;
 use crate::json::{Members, invalid};
 
+/// The type of a block of thinking, and the member that holds it.
+pub(super) const THINKING: &str = "thinking";
+
 /// Reads `content`: a string, an array of parts, or nothing.
 pub(super) fn parse_content(value: Option<Value>, path: &str) -> Result<Content, InvalidCall> {
     match value {
@@ -50,6 +53,10 @@ pub(super) fn parse_part(value: Value, path: &str) -> Result<Part, InvalidCall> 
         },
         "image_url" => parse_image_url(&mut members)?,
         "input_image" => parse_input_image(&mut members)?,
+        // Mistral's form of sound is a bare text.
+        "input_audio" if members.peek("input_audio").is_some_and(Value::is_string) => {
+            return Ok(native(members, cache.as_ref()));
+        }
         "input_audio" => parse_input_audio(&mut members)?,
         "audio" => match parse_langchain_source(&mut members)? {
             Some(source) => PartContent::Audio { source },
@@ -63,7 +70,11 @@ pub(super) fn parse_part(value: Value, path: &str) -> Result<Part, InvalidCall> 
             Some(content) => content,
             None => return Ok(native(members, cache.as_ref())),
         },
-        "thinking" | "redacted_thinking" => PartContent::Reasoning(Reasoning {
+        THINKING if members.peek(THINKING).is_some_and(Value::is_array) => {
+            parse_thinking_pieces(&members)
+        }
+        "reference" => parse_reference(&mut members)?,
+        THINKING | "redacted_thinking" => PartContent::Reasoning(Reasoning {
             id: None,
             text: members.take_text("thinking")?.unwrap_or_default(),
             signature: members.take_text("signature")?,
@@ -179,6 +190,30 @@ fn parse_langchain_source(members: &mut Members) -> Result<Option<MediaSource>, 
         media_type: media_type.unwrap_or_else(|| "application/pdf".to_owned()),
         data,
     }))
+}
+
+/// Mistral's block of thinking. Its pieces stay, so that they can go back as they are.
+fn parse_thinking_pieces(members: &Members) -> PartContent {
+    let pieces = members.peek(THINKING).and_then(Value::as_array);
+    let texts = pieces.into_iter().flatten();
+    PartContent::Reasoning(Reasoning {
+        text: texts.filter_map(|piece| piece["text"].as_str()).collect(),
+        ..Reasoning::default()
+    })
+}
+
+/// Mistral's text that refers to a source.
+fn parse_reference(members: &mut Members) -> Result<PartContent, InvalidCall> {
+    let text = members.take_text("text")?.unwrap_or_default();
+    let mut citation = Map::new();
+    citation.insert("type".to_owned(), "reference".into());
+    if let Some(ids) = members.take("reference_ids") {
+        citation.insert("reference_ids".to_owned(), ids);
+    }
+    Ok(PartContent::Text {
+        text,
+        citations: vec![Value::Object(citation)],
+    })
 }
 
 /// An item of reasoning in LangChain's shape or the Responses API's.

@@ -52,6 +52,19 @@ pub(crate) struct StructuredOutput {
     pub(crate) json_mode_is_schema: bool,
     /// Whether a forced tool comes with `parallel_tool_calls: false`.
     pub(crate) forbids_parallel_calls: bool,
+    /// How the tool is forced.
+    pub(crate) force: Force,
+}
+
+/// How the only tool is forced.
+#[derive(Clone, Copy)]
+pub(crate) enum Force {
+    /// By its name.
+    ByName,
+    /// By asking for any tool.
+    AnyTool,
+    /// Not at all.
+    Not,
 }
 
 /// As `ChatOpenAI` does it.
@@ -61,6 +74,7 @@ pub(crate) const OPENAI_STYLE: StructuredOutput = StructuredOutput {
     keeps_title: false,
     json_mode_is_schema: false,
     forbids_parallel_calls: true,
+    force: Force::ByName,
 };
 
 /// As `ChatAnthropic` does it: a forced tool unless a schema is asked for, which stays whole.
@@ -70,6 +84,7 @@ pub(crate) const ANTHROPIC_STYLE: StructuredOutput = StructuredOutput {
     keeps_title: true,
     json_mode_is_schema: true,
     forbids_parallel_calls: false,
+    force: Force::ByName,
 };
 
 /// The vectors of one provider.

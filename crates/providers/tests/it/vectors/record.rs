@@ -6,7 +6,7 @@ use providers::catalog;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::StructuredOutput;
+use super::{Force, StructuredOutput};
 
 /// One line of a vector file.
 #[derive(Debug, Deserialize)]
@@ -143,7 +143,11 @@ fn structured(wanted: &Value, style: StructuredOutput) -> Map<String, Value> {
             "tools": [{"type": "function", "function": {
                 "name": name, "description": description, "parameters": schema, "strict": strict,
             }}],
-            "tool_choice": {"type": "function", "function": {"name": name}},
+            "tool_choice": match style.force {
+                Force::ByName => json!({"type": "function", "function": {"name": name}}),
+                Force::AnyTool => json!("required"),
+                Force::Not => Value::Null,
+            },
             "parallel_tool_calls": style.forbids_parallel_calls.then_some(false),
         }),
     };

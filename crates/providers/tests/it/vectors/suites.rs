@@ -1,5 +1,7 @@
 //! The suites: one for each provider.
 
+mod others;
+
 use super::record::Record;
 use super::{
     ANSWERS_KEEP_MORE, NO_PYTHON_SIDE_CHECKS, NOT_YET, NOTHING_IS_LOST, OPENAI_STYLE, OWN_FIELDS,
