@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use self::landing::Landing;
-use self::names::{IGNORED, checked_header, is_secret_name, refusal, secret_message};
+use self::names::{
+    IGNORED, checked_header, is_credential_header, is_secret_name, refusal, secret_message,
+};
 use crate::catalog::{Provider, UnknownParameters};
 use crate::endpoint::{self, EndpointPolicy};
 
@@ -113,6 +115,7 @@ impl Resolution {
             None if IGNORED.contains(&name) => {}
             None => match provider.unknown_parameters {
                 UnknownParameters::Body => {
+                    self.refuse_credential_headers(&[outer, &[name]].concat(), value);
                     self.body.insert(name.to_owned(), value.clone());
                 }
                 UnknownParameters::Drop => self.dropped.push(name.to_owned()),
@@ -178,8 +181,22 @@ impl Resolution {
             match problem {
                 Some(problem) => self.errors.push(wrong(&[name, member], &problem)),
                 None => {
+                    self.refuse_credential_headers(&[name, member], value);
                     self.extra_body.insert(member.clone(), value.clone());
                 }
+            }
+        }
+    }
+
+    /// Headers under whatever name they go into a body, `extra_headers` of an integration
+    /// that has none above all, hold a key as easily as headers do that are sent as such.
+    fn refuse_credential_headers(&mut self, path: &[&str], value: &Value) {
+        let is_headers = path.last().is_some_and(|name| name.ends_with("headers"));
+        let members = value.as_object().filter(|_| is_headers);
+        for header in members.into_iter().flat_map(Map::keys) {
+            if is_credential_header(&header.to_ascii_lowercase()) {
+                let path = [path, &[header]].concat();
+                self.errors.push(wrong(&path, &secret_message(header)));
             }
         }
     }

@@ -33,7 +33,7 @@ pub(super) fn checked_header(
     Ok((header, value))
 }
 
-fn is_credential_header(lower: &str) -> bool {
+pub(super) fn is_credential_header(lower: &str) -> bool {
     let words = lower.replace('-', "_");
     matches!(
         lower,

@@ -88,6 +88,18 @@ fn secrets_are_refused_wherever_they_stand_and_never_repeated() {
             json!({"extra_body": {"api_key": "CANARY"}}),
             vec!["extra_body", "api_key"],
         ),
+        (
+            json!({"default_request_headers": {"Authorization": "CANARY"}}),
+            vec!["default_request_headers", "Authorization"],
+        ),
+        (
+            json!({"model_kwargs": {"http_headers": {"x-api-key": "CANARY"}}}),
+            vec!["model_kwargs", "http_headers", "x-api-key"],
+        ),
+        (
+            json!({"extra_body": {"extra_headers": {"Api-Key": "CANARY", "x": "fine"}}}),
+            vec!["extra_body", "extra_headers", "Api-Key"],
+        ),
     ] {
         let found = problems(parameters.clone(), EndpointPolicy::PrivateNetworksAllowed);
         assert_eq!(found.len(), 1, "{parameters}: {found:?}");
