@@ -3,11 +3,13 @@
 //! This crate knows no runtime, no HTTP and no SQL. Time and randomness come in
 //! as arguments, so that every rule here can be tested exactly.
 
+pub mod agent_role;
 pub mod api_key;
 pub mod audit;
 pub mod clock;
 pub mod id;
 pub mod model_configuration;
 pub mod organization;
+pub mod provider_credential;
 pub mod secret;
 pub mod validation;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use domain::agent_role::AgentRole;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use providers::chat::WireFormat;
@@ -111,6 +112,33 @@ impl CallError {
                 format!(
                     "No model configuration has the id or the exact name `{shown}`. \
                      GET /v1/models lists those you can call."
+                ),
+            )
+        }
+    }
+
+    /// A role that does not exist, named in `parameter`.
+    pub(crate) fn role_not_found(parameter: &str, reason: &str) -> Self {
+        Self {
+            parameter: Some(parameter.to_owned()),
+            ..Self::refused(
+                StatusCode::BAD_REQUEST,
+                "agent_role_not_found",
+                format!("`{parameter}`: {reason}."),
+            )
+        }
+    }
+
+    /// A role that nobody has given a configuration.
+    pub(crate) fn role_not_assigned(role: AgentRole) -> Self {
+        Self {
+            parameter: Some("model".to_owned()),
+            ..Self::refused(
+                StatusCode::NOT_FOUND,
+                "agent_role_not_assigned",
+                format!(
+                    "No model configuration is assigned to the agent role `{role}`. Assign one \
+                     with PUT /v1/agent-roles/{role}, or select one by id or name."
                 ),
             )
         }

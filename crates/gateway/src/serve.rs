@@ -44,7 +44,8 @@ async fn call(
     let (body, _room) = body::read(headers, body, &gateway.limits, &gateway.body_room).await?;
     let envelope = Envelope::scan(dialect, body).map_err(CallError::invalid)?;
     meter.wants_stream(envelope.stream());
-    let plan = resolve(&snapshot, &caller, &envelope, gateway.limits.call)?;
+    let plan = resolve(&snapshot, &caller, &envelope, headers, gateway.limits.call)?;
+    meter.role_is(plan.role);
     let call = Call::new(envelope, headers);
     attempt(gateway, &call, caller.organization_id, &plan, meter).await
 }

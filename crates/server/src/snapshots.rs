@@ -11,9 +11,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use domain::id::OrganizationId;
 use domain::model_configuration::ModelConfiguration;
-use gateway::snapshot::{OrganizationRows, Snapshot};
+use gateway::snapshot::{InstallationRows, OrganizationRows, Snapshot, SystemRows};
 use store::changes::{self, Change, ChangeFeed, News};
-use store::{Database, StoreError, api_keys, model_configurations, sealed};
+use store::{Database, StoreError, agent_roles, api_keys, model_configurations, sealed};
 use tokio::sync::watch;
 
 use crate::secrets::SealedRows;
@@ -108,10 +108,18 @@ impl Snapshots {
         let secrets = sealed::all_secrets(&self.database).await?;
         let keys = sealed::all_organization_keys(&self.database).await?;
         let api_keys = api_keys::list_active(&self.database).await?;
-        let rows = model_configurations::list_everything(&self.database).await?;
+        let roles = agent_roles::list_everything(&self.database).await?;
+        let rows = InstallationRows {
+            api_keys,
+            configurations: model_configurations::list_everything(&self.database).await?,
+            roles: roles
+                .into_iter()
+                .map(|it| (it.organization_id, it.role, it.model_configuration_id))
+                .collect(),
+        };
         self.sealed.replace_all(secrets, keys);
         let platform_providers = self.snapshot.load().platform_providers().clone();
-        let snapshot = Snapshot::build(revision, platform_providers, api_keys, rows);
+        let snapshot = Snapshot::build(revision, platform_providers, rows);
         self.snapshot.store(Arc::new(snapshot));
         self.revision.send_replace(revision);
         Ok(())
@@ -123,6 +131,7 @@ impl Snapshots {
         let secrets = sealed::secrets_of(&self.database, Some(id)).await?;
         let key = sealed::organization_key(&self.database, Some(id)).await?;
         let api_keys = api_keys::list_active_of(&self.database, id).await?;
+        let roles = agent_roles::of(&self.database, Some(id)).await?;
         let configurations = self.readable_rows_of(Some(id)).await?;
         self.sealed.replace(Some(id), secrets, key);
         let before = self.snapshot.load();
@@ -131,6 +140,7 @@ impl Snapshots {
                 let rows = OrganizationRows {
                     api_keys,
                     configurations,
+                    roles,
                 };
                 before.with_organization(revision, id, rows)
             }
@@ -141,8 +151,13 @@ impl Snapshots {
     }
 
     async fn read_system_defaults(&self, revision: i64) -> Result<(), StoreError> {
-        if let Some(rows) = self.readable_rows_of(None).await? {
-            let next = self.snapshot.load().with_system_defaults(revision, rows);
+        let roles = agent_roles::of(&self.database, None).await?;
+        if let Some(configurations) = self.readable_rows_of(None).await? {
+            let rows = SystemRows {
+                configurations,
+                roles,
+            };
+            let next = self.snapshot.load().with_system(revision, rows);
             self.snapshot.store(Arc::new(next));
         }
         Ok(())

@@ -7,6 +7,7 @@
 //! rows, the sealed secret, the audit event, the idempotent answer and the notice
 //! of the change to one commit.
 
+pub mod agent_roles;
 pub mod api_keys;
 pub mod audit;
 pub mod changes;
@@ -20,6 +21,7 @@ mod migrations;
 pub mod model_configurations;
 pub mod organizations;
 pub mod outbox;
+pub mod provider_credentials;
 mod row;
 pub mod sealed;
 mod transaction;

@@ -15,10 +15,16 @@ use crate::error::StoreError;
 
 /// What each version of the schema adds, oldest first. A migration that has been
 /// published is never edited: append the next one, to both columns.
-const MIGRATIONS: [(&str, &str); 1] = [(
-    include_str!("../migrations/sqlite/0001_initial.sql"),
-    include_str!("../migrations/postgres/0001_initial.sql"),
-)];
+const MIGRATIONS: [(&str, &str); 2] = [
+    (
+        include_str!("../migrations/sqlite/0001_initial.sql"),
+        include_str!("../migrations/postgres/0001_initial.sql"),
+    ),
+    (
+        include_str!("../migrations/sqlite/0002_roles_and_credentials.sql"),
+        include_str!("../migrations/postgres/0002_roles_and_credentials.sql"),
+    ),
+];
 
 /// How long to wait for a connection, and for another server that migrates.
 const PATIENCE: Duration = Duration::from_secs(60);

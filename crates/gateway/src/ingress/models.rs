@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
+use domain::agent_role::AgentRole;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 use providers::chat::WireFormat;
@@ -14,12 +15,13 @@ use crate::error::CallError;
 use crate::gateway::Gateway;
 use crate::ingress::answer::insert_request_id;
 use crate::meter::request_id;
+use crate::resolve::{ROLE_PREFIX, select};
 use crate::snapshot::Entry;
 
 /// List what can be called
 ///
-/// Every model configuration that the key may select by name: the organisation's own,
-/// then the system defaults. In OpenAI's shape; in Anthropic's where the request carries
+/// Everything that the key may select: the organisation's own model configurations, then
+/// the system defaults, then `role:<name>` for every agent role that has one. In OpenAI's shape; in Anthropic's where the request carries
 /// `anthropic-version`.
 #[utoipa::path(
     get,
@@ -39,8 +41,14 @@ pub(super) async fn list(
     let dialect = dialect(&headers);
     let snapshot = gateway.snapshot.load_full();
     let listed = authenticate(&snapshot, &headers).map(|caller| {
-        let entries = snapshot.selectable(caller.organization_id);
-        let models: Vec<Value> = entries.map(|entry| model(dialect, entry)).collect();
+        let organization_id = caller.organization_id;
+        let named = snapshot.selectable(organization_id);
+        let named = named.map(|entry| model(dialect, &entry.configuration.settings.name, entry));
+        let roles = AgentRole::ALL.into_iter().filter_map(|role| {
+            let entry = snapshot.role(organization_id, role).entry?;
+            Some(model(dialect, &format!("{ROLE_PREFIX}{role}"), entry))
+        });
+        let models: Vec<Value> = named.chain(roles).collect();
         model_list(dialect, &models)
     });
     answer(&gateway, dialect, &headers, listed)
@@ -52,7 +60,7 @@ pub(super) async fn list(
     path = "/v1/models/{model}",
     tag = "inference",
     operation_id = "get_model",
-    params(("model" = String, Path, description = "Id or exact name of a model configuration")),
+    params(("model" = String, Path, description = "Id or exact name of a model configuration, or `role:<agent role>`")),
     responses(
         (status = 200, content_type = "application/json", body = Object, description = "The model"),
         (status = 401, description = "The API key is missing or not valid"),
@@ -68,11 +76,13 @@ pub(super) async fn get(
     let dialect = dialect(&headers);
     let snapshot = gateway.snapshot.load_full();
     let found = authenticate(&snapshot, &headers).and_then(|caller| {
-        snapshot
-            .select(caller.organization_id, &selector)
-            .ok_or_else(|| CallError::configuration_not_found(&selector))
+        let selected = select(&snapshot, caller.organization_id, &selector)?;
+        let id = match selected.role {
+            Some(_) => &selector,
+            None => &selected.entry.configuration.settings.name,
+        };
+        Ok(model(dialect, id, selected.entry))
     });
-    let found = found.map(|entry| model(dialect, entry));
     answer(&gateway, dialect, &headers, found)
 }
 
@@ -85,11 +95,12 @@ fn dialect(headers: &HeaderMap) -> WireFormat {
     }
 }
 
-fn model(dialect: WireFormat, entry: &Entry) -> Value {
+/// One entry, under what selects it.
+fn model(dialect: WireFormat, id: &str, entry: &Entry) -> Value {
     let row = &entry.configuration;
     match dialect {
         WireFormat::OpenAiChat => json!({
-            "id": row.settings.name,
+            "id": id,
             "object": "model",
             "created": row.created_at.as_second(),
             "owned_by": row.settings.provider,
@@ -97,7 +108,7 @@ fn model(dialect: WireFormat, entry: &Entry) -> Value {
         }),
         WireFormat::AnthropicMessages => json!({
             "type": "model",
-            "id": row.settings.name,
+            "id": id,
             "display_name": row.settings.name,
             "created_at": row.created_at.to_string(),
             "model_configuration_id": row.id,

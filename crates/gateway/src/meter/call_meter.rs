@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::agent_role::AgentRole;
 use domain::api_key::Caller;
 use domain::clock::time_ordered_id;
 use http::{HeaderMap, HeaderValue};
@@ -27,6 +28,7 @@ pub(crate) struct CallMeter {
     request_id: String,
     run_id: Option<String>,
     caller: Option<Arc<Caller>>,
+    role: Option<AgentRole>,
     is_stream: bool,
     has_idempotency_key: bool,
     started: Instant,
@@ -54,6 +56,7 @@ impl CallMeter {
             request_id: request_id(gateway, headers),
             run_id: client_id(headers.get("x-run-id")),
             caller: None,
+            role: None,
             is_stream: false,
             has_idempotency_key: headers.contains_key("idempotency-key"),
             started: Instant::now(),
@@ -87,6 +90,11 @@ impl CallMeter {
 
     pub(crate) fn caller_is(&mut self, caller: &Arc<Caller>) {
         self.caller = Some(Arc::clone(caller));
+    }
+
+    /// The agent role that the call belongs to.
+    pub(crate) const fn role_is(&mut self, role: Option<AgentRole>) {
+        self.role = role;
     }
 
     pub(crate) const fn wants_stream(&mut self, is_stream: bool) {
@@ -130,6 +138,7 @@ impl CallMeter {
             organization_id: caller.organization_id,
             api_key_id: caller.api_key_id,
             run_id: self.run_id.clone(),
+            role: self.role,
             model_configuration_id: configuration.id,
             revision: configuration.revision,
             provider,
@@ -174,6 +183,7 @@ impl CallMeter {
         tracing::info!(
             request.id = %self.request_id,
             run.id = self.run_id,
+            agent.role = self.role.map(AgentRole::as_str),
             organization.id = caller.map(|caller| tracing::field::display(caller.organization_id)),
             api_key.id = caller.map(|caller| tracing::field::display(caller.api_key_id)),
             dialect = self.dialect.as_str(),

@@ -4,6 +4,7 @@ mod call_meter;
 
 use std::time::Duration;
 
+use domain::agent_role::AgentRole;
 use domain::id::{ApiKeyId, ModelConfigurationId, OrganizationId};
 use jiff::Timestamp;
 use providers::chat::usage::Usage;
@@ -22,6 +23,8 @@ pub struct AttemptRecord {
     pub api_key_id: ApiKeyId,
     /// The client's `X-Run-Id`, where given.
     pub run_id: Option<String>,
+    /// The agent role that the call belongs to, if it belongs to one.
+    pub role: Option<AgentRole>,
     /// Which configuration was called.
     pub model_configuration_id: ModelConfigurationId,
     /// Which revision of it.

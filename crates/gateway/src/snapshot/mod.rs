@@ -10,6 +10,7 @@ mod entry;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use domain::agent_role::{self, AgentRole, RoleAssignments, RoleSource};
 use domain::api_key::{ApiKey, Caller, Digest256};
 use domain::id::{ModelConfigurationId, OrganizationId};
 use domain::model_configuration::ModelConfiguration;
@@ -29,6 +30,7 @@ pub struct Snapshot {
     callers: HashMap<Digest256, Arc<Caller>>,
     organizations: HashMap<OrganizationId, Organization>,
     system_defaults: Arc<Configurations>,
+    system_roles: Arc<RoleAssignments>,
 }
 
 /// What belongs to one organisation.
@@ -36,6 +38,36 @@ pub struct Snapshot {
 struct Organization {
     api_keys: Arc<[Digest256]>,
     configurations: Arc<Configurations>,
+    roles: Arc<RoleAssignments>,
+}
+
+/// Everything that is owned by anybody, as the database holds it.
+#[derive(Default)]
+pub struct InstallationRows {
+    /// Keys that are not revoked, by digest.
+    pub api_keys: Vec<(Digest256, ApiKey)>,
+    /// Configurations, oldest first, archived ones included; those without an organisation
+    /// are the system defaults.
+    pub configurations: Vec<ModelConfiguration>,
+    /// Who assigned which configuration to which role.
+    pub roles: Vec<(Option<OrganizationId>, AgentRole, ModelConfigurationId)>,
+}
+
+/// What belongs to the installation itself.
+#[derive(Default)]
+pub struct SystemRows {
+    /// The system defaults, oldest first.
+    pub configurations: Vec<ModelConfiguration>,
+    /// The roles that have one for every organisation.
+    pub roles: RoleAssignments,
+}
+
+/// What a role means for an organisation.
+pub struct RoleEntry<'snapshot> {
+    /// The configuration, where there is one.
+    pub entry: Option<&'snapshot Arc<Entry>>,
+    /// Whose assignment that is.
+    pub source: RoleSource,
 }
 
 /// Everything that one organisation owns, as the database holds it.
@@ -45,6 +77,8 @@ pub struct OrganizationRows {
     pub api_keys: Vec<(Digest256, ApiKey)>,
     /// Its own configurations, oldest first, archived ones included.
     pub configurations: Vec<ModelConfiguration>,
+    /// The roles that it has assigned configurations to.
+    pub roles: RoleAssignments,
 }
 
 impl Snapshot {
@@ -57,34 +91,36 @@ impl Snapshot {
         }
     }
 
-    /// The full build, from every active key and every row of the installation
-    /// (rows without an organisation are the system defaults), each oldest first.
+    /// The full build, from every row of the installation.
     #[must_use]
     pub fn build(
         revision: i64,
         platform_providers: PlatformProviders,
-        api_keys: Vec<(Digest256, ApiKey)>,
-        configurations: Vec<ModelConfiguration>,
+        rows: InstallationRows,
     ) -> Self {
         let mut organizations =
             std::collections::HashMap::<OrganizationId, OrganizationRows>::new();
-        let mut system_defaults = Vec::new();
-        for (digest, key) in api_keys {
-            let rows = organizations.entry(key.organization_id).or_default();
-            rows.api_keys.push((digest, key));
+        let mut system = SystemRows::default();
+        for (digest, key) in rows.api_keys {
+            let owner = organizations.entry(key.organization_id).or_default();
+            owner.api_keys.push((digest, key));
         }
-        for row in configurations {
-            match row.organization_id {
-                Some(id) => organizations
-                    .entry(id)
-                    .or_default()
-                    .configurations
-                    .push(row),
-                None => system_defaults.push(row),
-            }
+        for row in rows.configurations {
+            let owned = match row.organization_id {
+                Some(id) => &mut organizations.entry(id).or_default().configurations,
+                None => &mut system.configurations,
+            };
+            owned.push(row);
+        }
+        for (owner, role, id) in rows.roles {
+            let assignments = match owner {
+                Some(owner) => &mut organizations.entry(owner).or_default().roles,
+                None => &mut system.roles,
+            };
+            assignments.set(role, id);
         }
         let mut snapshot = Self::empty(platform_providers);
-        snapshot.set_system_defaults(system_defaults);
+        snapshot.set_system(system);
         for (id, rows) in organizations {
             snapshot.set_organization(id, rows);
         }
@@ -116,18 +152,17 @@ impl Snapshot {
         api_keys: Vec<(Digest256, ApiKey)>,
     ) -> Self {
         let mut next = self.clone();
-        let kept = next.organizations.get(&organization_id);
-        let kept = kept.map(|organization| Arc::clone(&organization.configurations));
+        let kept = next.organizations.get(&organization_id).cloned();
         next.set(organization_id, api_keys, kept.unwrap_or_default());
         next.revision = revision;
         next
     }
 
-    /// The next snapshot, with other system defaults.
+    /// The next snapshot, with other system defaults and roles.
     #[must_use]
-    pub fn with_system_defaults(&self, revision: i64, rows: Vec<ModelConfiguration>) -> Self {
+    pub fn with_system(&self, revision: i64, rows: SystemRows) -> Self {
         let mut next = self.clone();
-        next.set_system_defaults(rows);
+        next.set_system(rows);
         next.revision = revision;
         next
     }
@@ -172,6 +207,24 @@ impl Snapshot {
             .or_else(|| self.system_defaults.by_name(selector))
     }
 
+    /// The configuration that does an agent role for an organisation.
+    #[must_use]
+    pub fn role(&self, organization_id: OrganizationId, role: AgentRole) -> RoleEntry<'_> {
+        let organization = self.organizations.get(&organization_id);
+        let nothing = RoleAssignments::default();
+        let own = organization.map_or(&nothing, |organization| &organization.roles);
+        let resolved = agent_role::resolve(role, own, &self.system_roles);
+        let entry = resolved.model_configuration_id.and_then(|id| {
+            organization
+                .and_then(|organization| organization.configurations.by_id(id))
+                .or_else(|| self.system_defaults.by_id(id))
+        });
+        RoleEntry {
+            entry,
+            source: resolved.source,
+        }
+    }
+
     /// What a caller of the organisation may select by name: its own rows, then the
     /// system defaults whose names it has not taken.
     pub fn selectable(&self, organization_id: OrganizationId) -> impl Iterator<Item = &Arc<Entry>> {
@@ -189,33 +242,37 @@ impl Snapshot {
 
     fn set_organization(&mut self, id: OrganizationId, rows: OrganizationRows) {
         let configurations = Configurations::new(rows.configurations, &self.platform_providers);
-        self.set(id, rows.api_keys, Arc::new(configurations));
+        let organization = Organization {
+            configurations: Arc::new(configurations),
+            roles: Arc::new(rows.roles),
+            ..Organization::default()
+        };
+        self.set(id, rows.api_keys, organization);
     }
 
+    /// Puts an organisation in, with these keys in place of those that it has.
     fn set(
         &mut self,
         id: OrganizationId,
         keys: Vec<(Digest256, ApiKey)>,
-        configurations: Arc<Configurations>,
+        mut organization: Organization,
     ) {
         if let Some(before) = self.organizations.get(&id) {
             for digest in before.api_keys.iter() {
                 self.callers.remove(digest);
             }
         }
-        let api_keys = keys.iter().map(|(digest, _)| *digest).collect();
+        organization.api_keys = keys.iter().map(|(digest, _)| *digest).collect();
         for (digest, key) in keys {
             self.callers.insert(digest, Arc::new(caller_of(key)));
         }
-        let organization = Organization {
-            api_keys,
-            configurations,
-        };
         self.organizations.insert(id, organization);
     }
 
-    fn set_system_defaults(&mut self, rows: Vec<ModelConfiguration>) {
-        self.system_defaults = Arc::new(Configurations::new(rows, &self.platform_providers));
+    fn set_system(&mut self, rows: SystemRows) {
+        let configurations = Configurations::new(rows.configurations, &self.platform_providers);
+        self.system_defaults = Arc::new(configurations);
+        self.system_roles = Arc::new(rows.roles);
     }
 }
 

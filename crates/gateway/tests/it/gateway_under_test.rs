@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use domain::agent_role::AgentRole;
 use domain::api_key::{ApiKey, ApiKeyToken, Scope};
 use domain::clock::{Clock, Entropy};
 use domain::id::{Alias, ApiKeyId, ModelConfigurationId, OrganizationId};
@@ -16,7 +17,7 @@ use gateway::limit::Limits;
 use gateway::meter::{AttemptRecord, UsageSink};
 use gateway::metrics::Metrics;
 use gateway::secrets::{KeyReference, SecretError, SecretSource};
-use gateway::snapshot::Snapshot;
+use gateway::snapshot::{InstallationRows, Snapshot};
 use gateway::upstream::egress::EgressSettings;
 use gateway::upstream::in_process::{InProcessOrigins, InProcessService};
 use gateway::upstream::resolver::{Resolver, SystemResolver};
@@ -113,6 +114,7 @@ pub(crate) struct Workshop {
     pub(crate) vault_is_down: bool,
     pub(crate) write_limit: Duration,
     pub(crate) platform_keys: BTreeMap<String, String>,
+    pub(crate) roles: Vec<(Option<OrganizationId>, AgentRole, ModelConfigurationId)>,
 }
 
 pub(crate) fn organization(number: u128) -> OrganizationId {
@@ -144,6 +146,7 @@ impl Workshop {
             vault_is_down: false,
             write_limit: Duration::from_secs(30),
             platform_keys: BTreeMap::new(),
+            roles: Vec::new(),
         }
     }
 
@@ -197,6 +200,15 @@ impl Workshop {
             row.configuration.api_key_alias = None;
         }
         self.rows.push(row);
+        self
+    }
+
+    /// Assigns the row of that name to a role, for its owner.
+    pub(crate) fn role(mut self, role: AgentRole, name: &str) -> Self {
+        let mut rows = self.rows.iter().map(|row| &row.configuration);
+        let row = rows.find(|row| row.settings.name == name).expect("a row");
+        let assignment = (row.organization_id, role, row.id);
+        self.roles.push(assignment);
         self
     }
 
@@ -255,7 +267,12 @@ impl Workshop {
         keys.push(key(3, BTreeSet::from([Scope::Manage])));
         let rows = self.rows.iter().map(|row| row.configuration.clone());
         let platform = self.platform_keys.keys().cloned().collect();
-        Snapshot::build(1, platform, keys, rows.collect())
+        let rows = InstallationRows {
+            api_keys: keys,
+            configurations: rows.collect(),
+            roles: self.roles.clone(),
+        };
+        Snapshot::build(1, platform, rows)
     }
 
     fn vault(&self) -> Vault {

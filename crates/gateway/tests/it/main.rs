@@ -10,6 +10,7 @@ mod egress;
 mod failures;
 mod gateway_under_test;
 mod raw_upstream;
+mod roles;
 mod secrets;
 mod streams;
 mod tls;

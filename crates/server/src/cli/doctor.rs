@@ -118,7 +118,7 @@ impl Report {
 
 fn check_settings(settings: &Settings) -> Finding {
     let defaults = match system_defaults::wanted(settings) {
-        Ok(defaults) => defaults.len(),
+        Ok(defaults) => defaults.configurations.len(),
         Err(error) => return bad(&error, "see [[system_model_configurations]]"),
     };
     match platform_credentials::load(settings) {

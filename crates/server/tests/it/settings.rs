@@ -190,6 +190,7 @@ fn a_role_needs_a_name_that_is_one_and_a_configuration_that_is_there() {
     for (role, wanted) in [
         ("main_agnet = \"simulated\"", "focused_action"),
         ("main_agent = \"nothing\"", "`nothing`"),
+        ("main_agent = \"simulated\"", "is_computer_use_model"),
     ] {
         let app = app().configuration(&format!("[roles]\n{role}"));
         let output = app.run(&["serve", "--listen", "127.0.0.1:0"]).unwrap();

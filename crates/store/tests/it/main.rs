@@ -11,6 +11,7 @@
 #[macro_use]
 mod support;
 
+mod agent_roles;
 mod api_keys;
 mod audit;
 mod changes;
@@ -23,6 +24,7 @@ mod model_configurations;
 mod organizations;
 mod outages;
 mod outbox;
+mod provider_credentials;
 mod sealed;
 mod tls;
 mod transactions;
