@@ -14,10 +14,20 @@ use crate::target::{HttpRequest, Target};
 /// An opened credential, parsed for its provider. No `Debug`, no `Serialize`.
 #[derive(Clone)]
 pub struct Credential {
-    /// The fields that were given, by LangChain's argument names; never empty.
-    fields: Vec<(String, Secret)>,
+    /// The fields that were given; never empty.
+    fields: Vec<Field>,
     /// What it was exchanged for.
     access_token: Option<Secret>,
+}
+
+/// One member of a credential.
+#[derive(Clone)]
+struct Field {
+    /// LangChain's argument name.
+    name: String,
+    value: Secret,
+    /// Whether it must not be shown; a service account's e-mail address may be.
+    is_secret: bool,
 }
 
 /// A stored secret that is not a credential of its provider, or not for a target.
@@ -42,7 +52,7 @@ impl Credential {
                 return Err(invalid(format!("{} takes no key", provider.name)));
             };
             check_key(text)?;
-            Self::of(vec![(field.name.clone(), secret.clone())])
+            Self::of(vec![Field::of(field, secret.clone())])
         };
         exchange::check(provider, &credential)?;
         Ok(credential)
@@ -78,7 +88,7 @@ impl Credential {
             if !field.is_document {
                 check_key(&text)?;
             }
-            fields.push((name, Secret::new(text)));
+            fields.push(Field::of(field, Secret::new(text)));
         }
         if fields.is_empty() {
             return Err(invalid("the key is an empty object".to_owned()));
@@ -86,7 +96,7 @@ impl Credential {
         Ok(Self::of(fields))
     }
 
-    const fn of(fields: Vec<(String, Secret)>) -> Self {
+    const fn of(fields: Vec<Field>) -> Self {
         Self {
             fields,
             access_token: None,
@@ -106,16 +116,16 @@ impl Credential {
     /// Every secret text inside, for scrubbing.
     #[must_use]
     pub fn secrets(&self) -> Vec<&str> {
-        let fields = self.fields.iter().map(|(_, secret)| secret);
-        let all = fields.chain(&self.access_token);
+        let fields = self.fields.iter().filter(|field| field.is_secret);
+        let all = fields.map(|field| &field.value).chain(&self.access_token);
         all.map(Secret::expose).collect()
     }
 
     /// One of its fields, by LangChain's argument name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
-        let found = self.fields.iter().find(|(known, _)| known == name);
-        found.map(|(_, secret)| secret.expose())
+        let found = self.fields.iter().find(|field| field.name == name);
+        found.map(|field| field.value.expose())
     }
 
     /// What goes into a request, and how.
@@ -128,8 +138,18 @@ impl Credential {
             return own;
         }
         let first = self.fields.first();
-        let first = first.map_or("", |(_, secret)| secret.expose());
+        let first = first.map_or("", |field| field.value.expose());
         (provider.auth, first)
+    }
+}
+
+impl Field {
+    fn of(row: &CredentialField, value: Secret) -> Self {
+        Self {
+            name: row.name.clone(),
+            value,
+            is_secret: row.is_secret,
+        }
     }
 }
 
@@ -167,7 +187,9 @@ pub fn check(target: &Target, credential: &Credential) -> Result<(), InvalidCred
 
 /// Puts the credential where the provider looks for it, marked sensitive, and fills in
 /// what of the address only it knows. `request` must not change after that: it may be
-/// signed, for `now`.
+/// signed, for `now`. It may be done again, for another try: what it did before is replaced.
+///
+/// Where [`exchange::is_needed`], the credential is one [`Credential::with_access_token`].
 ///
 /// # Errors
 /// When the credential does not hold what this target needs.
