@@ -34,7 +34,8 @@ pub struct Check {
 
 impl Gateway {
     /// Calls the model of a configuration once, with one short message and without
-    /// retries, as `organization_id`. The row need not be in the snapshot yet.
+    /// retries, as `organization_id`, whatever the circuit breakers say; success closes
+    /// them. The row need not be in the snapshot yet.
     pub async fn check(
         &self,
         organization_id: OrganizationId,
@@ -72,7 +73,11 @@ impl Gateway {
         prepared.idle = prepared.idle.min(CHECK_LIMIT);
         let deadline = tokio::time::Instant::now() + CHECK_LIMIT;
         match exchange(self, call, &prepared, deadline).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                let key = prepared.circuit_key(organization_id);
+                self.circuits.works(&key, entry);
+                Ok(())
+            }
             Err(Failed::NotSent(reason)) => Err((CallError::egress(reason), false)),
             Err(Failed::Provider(error)) => {
                 let is_auth = error.kind == ErrorKind::Authentication;

@@ -10,12 +10,16 @@ use providers::chat::WireFormat;
 use providers::error::{ErrorKind, InvalidCall, ProviderError};
 use providers::protocol::{ClientError, render_error, render_stream_error};
 
+use crate::attempt::{Reason, Skipped};
 use crate::meter::Outcome;
 use crate::scrub::Scrubber;
 use crate::secrets::SecretError;
 
 /// How long a client is asked to wait where nobody said how long.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// How many skipped targets an error names.
+const SKIPPED_SHOWN: usize = 5;
 
 /// A call that was not answered. Its texts are scrubbed already.
 #[derive(Clone, Debug, PartialEq)]
@@ -239,6 +243,34 @@ impl CallError {
         }
     }
 
+    /// No target was tried, since all of them are left alone for a while.
+    pub(crate) fn all_skipped(skipped: &[Skipped]) -> Self {
+        let rest_only = |skipped: &Skipped| skipped.refusal.reason == Reason::RateLimited;
+        let (status, code) = if skipped.iter().all(rest_only) {
+            let code = ErrorKind::RateLimit.as_str();
+            (StatusCode::TOO_MANY_REQUESTS, code)
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "circuit_open")
+        };
+        let shown = skipped.iter().take(SKIPPED_SHOWN).map(reason_of);
+        let mut message = format!(
+            "No target of this call can be tried now: {}.",
+            shown.collect::<Vec<_>>().join("; ")
+        );
+        if let Some(more @ 1..) = skipped.len().checked_sub(SKIPPED_SHOWN) {
+            message.push_str(&format!(" So it is with {more} more."));
+        }
+        let wait = skipped.iter().map(|skipped| skipped.refusal.wait).min();
+        // The same call made again soon helps unless all keys are bad.
+        let kinds = skipped.iter().map(|skipped| skipped.refusal.reason.kind());
+        let kind = kinds.reduce(|one, other| if one.is_retryable() { one } else { other });
+        Self {
+            retry_after: Some(wait.unwrap_or(DEFAULT_RETRY_AFTER)),
+            outcome: kind.map_or(Outcome::Refused, Outcome::Failed),
+            ..Self::refused(status, code, message)
+        }
+    }
+
     /// A provider's failure, by the table of the design: what the client's request
     /// caused keeps its status; what our credential caused is not the client's 401;
     /// and a status that clients do not know never reaches them.
@@ -286,8 +318,7 @@ impl CallError {
             headers.insert(name, HeaderValue::from_static("false"));
         }
         if let Some(wait) = self.retry_after {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         response
     }
@@ -314,6 +345,24 @@ impl CallError {
             request_id,
         }
     }
+}
+
+/// Why one target was skipped, in words.
+fn reason_of(skipped: &Skipped) -> String {
+    let settings = &skipped.entry.configuration.settings;
+    let (name, provider) = (&settings.name, &settings.provider);
+    let seconds = whole_seconds(skipped.refusal.wait);
+    let reason = match skipped.refusal.reason {
+        Reason::Failing(kind) => format!("{provider} failed again and again ({})", kind.as_str()),
+        Reason::Refused => format!("{provider} refused its key"),
+        Reason::RateLimited => format!("{provider} limits the rate"),
+    };
+    format!("`{name}`: {reason}, next try in {seconds} s")
+}
+
+/// Rounded up: who waits exactly so long must not be too early.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 fn status_of(error: &ProviderError) -> StatusCode {

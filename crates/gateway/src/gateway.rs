@@ -7,6 +7,7 @@ use domain::clock::{Clock, Entropy};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::attempt::{CircuitBreakers, Circuits, sweep_circuits_until};
 use crate::limit::Limits;
 use crate::limit::bodies::BodyRoom;
 use crate::meter::UsageSink;
@@ -25,6 +26,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where calls may go.
     pub egress: EgressSettings,
+    /// Whether targets in trouble are skipped.
+    pub circuit_breakers: CircuitBreakers,
 }
 
 /// What the gateway needs of the process it runs in.
@@ -62,11 +65,12 @@ pub struct Gateway {
     pub(crate) metrics: Metrics,
     pub(crate) limits: Limits,
     pub(crate) body_room: BodyRoom,
+    pub(crate) circuits: Arc<Circuits>,
 }
 
 impl Gateway {
     /// Puts the gateway together. Must be called inside a Tokio runtime, since the
-    /// pool's sweeper starts here.
+    /// sweepers of connections and circuits start here.
     ///
     /// # Errors
     /// When the extra root certificates are not certificates.
@@ -74,14 +78,24 @@ impl Gateway {
         settings: Settings,
         dependencies: Dependencies,
     ) -> Result<Arc<Self>, UpstreamSetupError> {
-        let Settings { limits, egress } = settings;
+        let Settings {
+            limits,
+            egress,
+            circuit_breakers,
+        } = settings;
         let upstream = Upstream::new(
             &egress,
             dependencies.resolver,
             dependencies.in_process,
             &dependencies.tasks,
-            dependencies.shutdown,
+            dependencies.shutdown.clone(),
         )?;
+        let circuits = Arc::new(Circuits::new(
+            circuit_breakers,
+            dependencies.metrics.clone(),
+        ));
+        let sweeping = sweep_circuits_until(Arc::clone(&circuits), dependencies.shutdown);
+        dependencies.tasks.spawn(sweeping);
         Ok(Arc::new(Self {
             snapshot: dependencies.snapshot,
             secrets: dependencies.secrets,
@@ -92,6 +106,7 @@ impl Gateway {
             metrics: dependencies.metrics,
             body_room: BodyRoom::new(limits.request_bodies_bytes),
             limits,
+            circuits,
         }))
     }
 }

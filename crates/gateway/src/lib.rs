@@ -8,7 +8,7 @@
 //! * [`snapshot`]: what may be called, as it stands now; replaced whole, never changed.
 //! * `resolve`: the plan, an ordered list of targets for one call.
 //! * [`limit`]: bounds on time and size.
-//! * `attempt`: tries, retries and fallbacks.
+//! * `attempt`: tries, retries and fallbacks, and the circuit breakers that skip targets.
 //! * [`upstream`]: the one owner of outbound sockets, with its egress guard.
 //! * `stream`: a provider's stream, forwarded as it comes.
 //! * [`meter`]: what every call and attempt took.
@@ -34,5 +34,6 @@ pub mod snapshot;
 mod stream;
 pub mod upstream;
 
+pub use attempt::CircuitBreakers;
 pub use gateway::{Dependencies, Gateway, Settings};
 pub use ingress::router;

@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use providers::chat::WireFormat;
 use providers::chat::usage::Usage;
 
+use crate::attempt::{Phase, Reason};
 use crate::meter::Outcome;
 
 /// The families, cheap to clone.
@@ -23,6 +24,9 @@ pub struct Metrics {
     time_to_first_byte: Family<TimeLabels, Histogram, fn() -> Histogram>,
     attempts: Family<AttemptLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
+    circuits: Family<CircuitLabels, Gauge>,
+    circuit_openings: Family<OpeningLabels, Counter>,
+    circuit_skips: Family<OpeningLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -48,6 +52,18 @@ struct AttemptLabels {
 struct TokenLabels {
     provider: &'static str,
     kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CircuitLabels {
+    provider: &'static str,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OpeningLabels {
+    provider: &'static str,
+    reason: &'static str,
 }
 
 /// What a finished call was.
@@ -107,6 +123,9 @@ impl Metrics {
             time_to_first_byte: Family::new_with_constructor(histogram),
             attempts: Family::default(),
             tokens: Family::default(),
+            circuits: Family::default(),
+            circuit_openings: Family::default(),
+            circuit_skips: Family::default(),
         };
         registry.register(
             "quartermaster_calls",
@@ -138,7 +157,52 @@ impl Metrics {
             "Tokens that providers counted, by kind",
             metrics.tokens.clone(),
         );
+        metrics.register_circuits(registry);
         metrics
+    }
+
+    fn register_circuits(&self, registry: &mut Registry) {
+        registry.register(
+            "quartermaster_circuits",
+            "Circuits that are not closed, by state: open, probing, resting (rate limited)",
+            self.circuits.clone(),
+        );
+        registry.register(
+            "quartermaster_circuit_openings",
+            "How often circuits opened",
+            self.circuit_openings.clone(),
+        );
+        registry.register(
+            "quartermaster_circuit_skips",
+            "How often a target was skipped, by why its circuit was open",
+            self.circuit_skips.clone(),
+        );
+    }
+
+    /// A circuit of a provider went from one state to another.
+    pub(crate) fn circuit_changes(&self, provider: &'static str, before: Phase, after: Phase) {
+        let gauge = |state| {
+            let labels = CircuitLabels { provider, state };
+            self.circuits.get_or_create_owned(&labels)
+        };
+        if let Some(state) = before.as_str() {
+            gauge(state).dec();
+        }
+        if let Some(state) = after.as_str() {
+            gauge(state).inc();
+        }
+        if let (Phase::Closed, Phase::Open(reason)) = (before, after) {
+            let reason = reason.as_str();
+            let labels = OpeningLabels { provider, reason };
+            self.circuit_openings.get_or_create(&labels).inc();
+        }
+    }
+
+    /// A target was skipped.
+    pub(crate) fn circuit_skips(&self, provider: &'static str, reason: Reason) {
+        let reason = reason.as_str();
+        let labels = OpeningLabels { provider, reason };
+        self.circuit_skips.get_or_create(&labels).inc();
     }
 
     /// The series of a provider.

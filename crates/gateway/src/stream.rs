@@ -28,7 +28,7 @@ use tokio::time::Sleep;
 
 pub(crate) use pipe::Pipe;
 
-use crate::attempt::scrubber;
+use crate::attempt::{Permit, scrubber};
 use crate::error::CallError;
 use crate::meter::{CallMeter, Outcome};
 use crate::upstream::{UpstreamBody, UpstreamError};
@@ -43,6 +43,7 @@ pub(crate) struct OpenStream {
     pipe: Pipe,
     held: Vec<Bytes>,
     is_complete: bool,
+    permit: Option<Permit>,
 }
 
 impl OpenStream {
@@ -79,12 +80,19 @@ impl OpenStream {
                     pipe,
                     held,
                     is_complete: observation.is_complete,
+                    permit: None,
                 });
             }
             if received > limit {
                 return Err(too_much_without_content().into());
             }
         }
+    }
+
+    /// Tells the circuit that let the attempt through how the stream ends.
+    pub(crate) fn holds(&mut self, mut permit: Permit) {
+        permit.content_comes();
+        self.permit = Some(permit);
     }
 
     /// The body of the client's answer.
@@ -101,6 +109,7 @@ impl OpenStream {
             scratch: Vec::new(),
             is_complete: self.is_complete,
             closing: None,
+            permit: self.permit,
             dialect,
             credential,
             meter,
@@ -141,6 +150,7 @@ pub(crate) struct AnswerStream {
     scratch: Vec<Bytes>,
     is_complete: bool,
     closing: Option<Pin<Box<Sleep>>>,
+    permit: Option<Permit>,
     dialect: WireFormat,
     credential: Option<Arc<Credential>>,
     meter: CallMeter,
@@ -202,7 +212,12 @@ impl AnswerStream {
             Broken::Upstream(error) => error.into_provider_error(),
         };
         let error = match error {
-            Ok(error) => CallError::provider(&error, &scrubber(self.credential.as_deref())),
+            Ok(error) => {
+                if let Some(permit) = self.permit.take() {
+                    permit.fails(&error);
+                }
+                CallError::provider(&error, &scrubber(self.credential.as_deref()))
+            }
             Err(reason) => CallError::egress(reason),
         };
         tracing::warn!(
@@ -218,6 +233,11 @@ impl AnswerStream {
 
     fn end(&mut self, outcome: Outcome) {
         self.upstream = None;
+        if let Some(permit) = self.permit.take()
+            && outcome == Outcome::Success
+        {
+            permit.succeeds();
+        }
         self.meter.attempt_ends(outcome, self.pipe.usage());
         self.meter.call_ends(200, outcome);
     }

@@ -1,6 +1,7 @@
 //! Tries, retries and fallbacks: from a plan to an answer.
 
 mod call;
+mod circuits;
 mod exchange;
 mod policy;
 mod prepare;
@@ -16,7 +17,11 @@ use providers::error::Loss;
 use tokio::time::Instant;
 
 pub(crate) use call::Call;
-pub(crate) use exchange::{Content, Failed, exchange};
+pub use circuits::CircuitBreakers;
+pub(crate) use circuits::{
+    CircuitKey, Circuits, Permit, Phase, Reason, Refusal, sweep_until as sweep_circuits_until,
+};
+pub(crate) use exchange::{Content, Failed, Received, exchange};
 pub(crate) use prepare::{Prepared, prepare, scrubber};
 
 use crate::error::CallError;
@@ -25,6 +30,9 @@ use crate::meter::CallMeter;
 use crate::resolve::Plan;
 use crate::snapshot::Entry;
 use policy::{Failure, History, Step, next_step};
+
+/// The longest that a call waits because all of its targets are rate limited.
+const LONGEST_REST: Duration = Duration::from_secs(8);
 
 /// An answer, and who gave it.
 pub(crate) struct Answer {
@@ -37,10 +45,28 @@ pub(crate) struct Answer {
     pub(crate) credential: Option<Arc<Credential>>,
 }
 
+/// A target that was not tried.
+pub(crate) struct Skipped {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) refusal: Refusal,
+}
+
+/// What came of a target that did not answer.
+enum Left {
+    /// Its circuit is open.
+    Skipped(Refusal),
+    /// It failed, and policy says where to go.
+    Failed(Step, CallError),
+}
+
 /// Works through the plan until a target answers.
 ///
+/// Where none can be tried now and one of them only rests because of a rate limit, and
+/// not for long, the call waits for that one.
+///
 /// # Errors
-/// The last failure, when none does.
+/// The last failure, when none does; where no target was even tried, which of them
+/// were skipped and why.
 pub(crate) async fn attempt(
     gateway: &Gateway,
     call: &Call,
@@ -48,24 +74,73 @@ pub(crate) async fn attempt(
     plan: &Plan,
     meter: &mut CallMeter,
 ) -> Result<Answer, CallError> {
+    let patient_until = plan.deadline.min(Instant::now() + LONGEST_REST);
+    loop {
+        let skipped = match walk(gateway, call, organization_id, plan, meter).await? {
+            Walked::Answered(answer) => return Ok(*answer),
+            Walked::AllSkipped(skipped) => skipped,
+        };
+        let Some(rest) = shortest_rest(&skipped) else {
+            return Err(CallError::all_skipped(&skipped));
+        };
+        if Instant::now() + rest >= patient_until {
+            return Err(CallError::all_skipped(&skipped));
+        }
+        tokio::time::sleep(rest).await;
+    }
+}
+
+/// What came of going through the plan once.
+enum Walked {
+    Answered(Box<Answer>),
+    AllSkipped(Vec<Skipped>),
+}
+
+async fn walk(
+    gateway: &Gateway,
+    call: &Call,
+    organization_id: OrganizationId,
+    plan: &Plan,
+    meter: &mut CallMeter,
+) -> Result<Walked, CallError> {
     let mut failure = None;
+    let mut skipped = Vec::new();
     for (position, entry) in plan.targets.iter().enumerate() {
         let limit = Limit {
             deadline: plan.deadline,
             has_fallback: position + 1 < plan.targets.len(),
         };
         let tried = match prepare(gateway, call, organization_id, entry).await {
-            Ok(prepared) => try_target(gateway, call, entry, prepared, limit, meter).await,
-            Err(error) => Err((Step::Fallback, error)),
+            Ok(prepared) => {
+                let key = prepared.circuit_key(organization_id);
+                try_target(gateway, call, entry, (prepared, key), limit, meter).await
+            }
+            Err(error) => Err(Left::Failed(Step::Fallback, error)),
         };
         match tried {
-            Ok(answer) => return Ok(answer),
-            Err((Step::Fallback, error)) => failure = Some(error),
-            Err((_, error)) => return Err(error),
+            Ok(answer) => return Ok(Walked::Answered(Box::new(answer))),
+            Err(Left::Skipped(refusal)) => skipped.push(Skipped {
+                entry: Arc::clone(entry),
+                refusal,
+            }),
+            Err(Left::Failed(Step::Fallback, error)) => failure = Some(error),
+            Err(Left::Failed(_, error)) => return Err(error),
         }
     }
-    // A plan is never empty.
-    Err(failure.unwrap_or_else(CallError::model_missing))
+    match failure {
+        Some(failure) => Err(failure),
+        // A plan is never empty.
+        None => Ok(Walked::AllSkipped(skipped)),
+    }
+}
+
+/// How long until the first of the targets has rested, where they only rest.
+fn shortest_rest(skipped: &[Skipped]) -> Option<Duration> {
+    let rests = skipped
+        .iter()
+        .map(|skipped| &skipped.refusal)
+        .filter(|refusal| refusal.reason == Reason::RateLimited);
+    rests.map(|refusal| refusal.wait).min()
 }
 
 #[derive(Clone, Copy)]
@@ -79,28 +154,25 @@ async fn try_target(
     gateway: &Gateway,
     call: &Call,
     entry: &Arc<Entry>,
-    prepared: Prepared<'_>,
+    (prepared, key): (Prepared<'_>, CircuitKey),
     limit: Limit,
     meter: &mut CallMeter,
-) -> Result<Answer, (Step, CallError)> {
+) -> Result<Answer, Left> {
     let max_retries = entry.route.as_ref().map_or(0, |route| route.max_retries);
     let mut tries = 0;
+    let mut failure = None;
     loop {
+        let permit = match Permit::ask(&gateway.circuits, key.clone(), entry) {
+            Ok(permit) => permit,
+            Err(refusal) => return Err(leave(refusal, failure)),
+        };
         tries += 1;
         meter.attempt_begins(entry);
         let failed = match exchange(gateway, call, &prepared, limit.deadline).await {
-            Ok(received) => {
-                return Ok(Answer {
-                    entry: Arc::clone(entry),
-                    losses: prepared.losses,
-                    headers: received.headers,
-                    content: received.content,
-                    credential: prepared.credential,
-                });
-            }
+            Ok(received) => return Ok(answer(entry, prepared, received, permit)),
             Err(failed) => failed,
         };
-        let (failure, error) = judge(failed, &prepared);
+        let (policy_failure, error) = judge(failed, &prepared, permit);
         meter.attempt_ends(error.outcome, None);
         let history = History {
             tries,
@@ -108,20 +180,57 @@ async fn try_target(
             has_fallback: limit.has_fallback,
             jitter: jitter(gateway.entropy.as_ref()),
         };
-        let step = next_step(failure, &history, max_retries);
+        let step = next_step(policy_failure, &history, max_retries);
         log_failure(meter.request_id(), tries, &error, step);
         match step {
-            Step::Retry { after } => tokio::time::sleep(after).await,
-            step => return Err((step, error)),
+            Step::Retry { after } => {
+                failure = Some(error);
+                tokio::time::sleep(after).await;
+            }
+            step => return Err(Left::Failed(step, error)),
         }
     }
 }
 
-/// The failure for policy, and for the client.
-fn judge(failed: Failed, prepared: &Prepared<'_>) -> (Failure, CallError) {
+/// A target whose circuit is open is left: with what went wrong before, where this call
+/// was there when it opened.
+fn leave(refusal: Refusal, failure: Option<CallError>) -> Left {
+    failure.map_or(Left::Skipped(refusal), |error| {
+        Left::Failed(Step::Fallback, error)
+    })
+}
+
+fn answer(
+    entry: &Arc<Entry>,
+    prepared: Prepared<'_>,
+    received: Received,
+    permit: Permit,
+) -> Answer {
+    let content = match received.content {
+        Content::Stream(mut stream) => {
+            stream.holds(permit);
+            Content::Stream(stream)
+        }
+        whole @ Content::Whole { .. } => {
+            permit.succeeds();
+            whole
+        }
+    };
+    Answer {
+        entry: Arc::clone(entry),
+        losses: prepared.losses,
+        headers: received.headers,
+        content,
+        credential: prepared.credential,
+    }
+}
+
+/// The failure for policy, and for the client; the circuit is told too.
+fn judge(failed: Failed, prepared: &Prepared<'_>, permit: Permit) -> (Failure, CallError) {
     match failed {
         Failed::NotSent(reason) => (Failure::NotSent, CallError::egress(reason)),
         Failed::Provider(error) => {
+            permit.fails(&error);
             let failure = Failure::Provider {
                 kind: error.kind,
                 retry_after: error.retry_after,

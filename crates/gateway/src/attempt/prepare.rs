@@ -12,7 +12,7 @@ use providers::protocol::{add_betas, encode};
 use providers::target::{HttpRequest, Target};
 use tokio::time::timeout;
 
-use super::Call;
+use super::{Call, CircuitKey};
 use crate::error::CallError;
 use crate::gateway::Gateway;
 use crate::scrub::Scrubber;
@@ -41,6 +41,14 @@ pub(crate) struct Prepared<'a> {
 }
 
 impl Prepared<'_> {
+    /// Which circuit breaker watches over this target for an organisation.
+    pub(crate) fn circuit_key(&self, organization_id: OrganizationId) -> CircuitKey {
+        CircuitKey {
+            organization_id,
+            pool_key: Arc::clone(&self.pool_key),
+        }
+    }
+
     /// Knows every secret that went into the request.
     pub(crate) fn scrubber(&self) -> Scrubber {
         scrubber(self.credential.as_deref())

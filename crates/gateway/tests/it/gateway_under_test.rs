@@ -21,7 +21,7 @@ use gateway::snapshot::{InstallationRows, Snapshot};
 use gateway::upstream::egress::EgressSettings;
 use gateway::upstream::in_process::{InProcessOrigins, InProcessService};
 use gateway::upstream::resolver::{Resolver, SystemResolver};
-use gateway::{Dependencies, Gateway, Settings};
+use gateway::{CircuitBreakers, Dependencies, Gateway, Settings};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -113,6 +113,7 @@ pub(crate) struct Workshop {
     pub(crate) rows: Vec<Row>,
     pub(crate) vault_is_down: bool,
     pub(crate) write_limit: Duration,
+    pub(crate) circuit_breakers: CircuitBreakers,
     pub(crate) platform_keys: BTreeMap<String, String>,
     pub(crate) roles: Vec<(Option<OrganizationId>, AgentRole, ModelConfigurationId)>,
 }
@@ -145,6 +146,7 @@ impl Workshop {
             rows: Vec::new(),
             vault_is_down: false,
             write_limit: Duration::from_secs(30),
+            circuit_breakers: CircuitBreakers::On,
             platform_keys: BTreeMap::new(),
             roles: Vec::new(),
         }
@@ -212,6 +214,12 @@ impl Workshop {
         self
     }
 
+    /// Every call tries every target, however often it has failed.
+    pub(crate) fn without_circuit_breakers(mut self) -> Self {
+        self.circuit_breakers = CircuitBreakers::Off;
+        self
+    }
+
     pub(crate) fn in_process(mut self, origin: &str, service: InProcessService) -> Self {
         self.in_process = self.in_process.with(origin, service);
         self
@@ -228,6 +236,7 @@ impl Workshop {
         let settings = Settings {
             limits: self.limits,
             egress: self.egress,
+            circuit_breakers: self.circuit_breakers,
         };
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let dependencies = Dependencies {

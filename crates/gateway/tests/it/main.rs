@@ -6,6 +6,7 @@
 mod calls;
 mod cancellation;
 mod check;
+mod circuits;
 mod egress;
 mod failures;
 mod gateway_under_test;

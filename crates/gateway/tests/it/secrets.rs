@@ -41,6 +41,7 @@ fn assert_clean(name: &str, text: &str) {
 async fn an_echo_in_an_error_body_is_redacted() {
     let upstream = RunningSimulator::start().await.expect("a simulator");
     let gateway = Workshop::new()
+        .without_circuit_breakers()
         .row(
             "echo",
             "openai",

@@ -108,6 +108,8 @@ pub struct LimitSettings {
     pub idle_seconds: f64,
     /// A whole call, in seconds.
     pub call_seconds: f64,
+    /// Whether targets that fail again and again are skipped for a while.
+    pub circuit_breakers: bool,
 }
 
 /// `[log]`

@@ -19,7 +19,7 @@ use domain::api_key::ApiKeyToken;
 use gateway::limit::Limits;
 use gateway::upstream::egress::EgressSettings;
 use gateway::upstream::resolver::SystemResolver;
-use gateway::{Dependencies, Gateway};
+use gateway::{CircuitBreakers, Dependencies, Gateway};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -161,6 +161,11 @@ fn gateway_settings(settings: &Settings) -> anyhow::Result<gateway::Settings> {
             allow_private_networks: settings.egress.allow_private_networks,
             connect_to: settings.egress.connect_to.clone(),
             extra_root_certificates,
+        },
+        circuit_breakers: if settings.limits.circuit_breakers {
+            CircuitBreakers::On
+        } else {
+            CircuitBreakers::Off
         },
     })
 }
