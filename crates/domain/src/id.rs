@@ -46,6 +46,10 @@ uuid_id!(
     /// Names an [`AuditEvent`](crate::audit::AuditEvent).
     AuditEventId
 );
+uuid_id!(
+    /// Names one inference call. It sorts by when the call began (UUIDv7).
+    CallId
+);
 
 /// The opaque pointer to a secret in the vault. It says nothing about the secret
 /// and may be shown, logged and stored.

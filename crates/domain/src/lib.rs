@@ -6,10 +6,13 @@
 pub mod agent_role;
 pub mod api_key;
 pub mod audit;
+pub mod budget;
 pub mod clock;
 pub mod id;
 pub mod model_configuration;
 pub mod organization;
+pub mod price;
 pub mod provider_credential;
 pub mod secret;
+pub mod usage;
 pub mod validation;

@@ -44,6 +44,9 @@ pub(crate) struct Shared {
     pub(crate) committed: watch::Sender<i64>,
 }
 
+/// How long a report may take: less than a handler of the control plane may.
+const PATIENCE: Duration = Duration::from_secs(8);
+
 /// One statement with its arguments bound.
 pub(crate) type Statement = Query<'static, Any, AnyArguments>;
 
@@ -95,10 +98,26 @@ impl Database {
     /// Reads all rows of one statement. The limit holds for each row and not for all, so
     /// that a long list is no outage.
     pub(crate) async fn fetch(&self, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {
+        self.fetch_within(statement, self.0.timeout).await
+    }
+
+    /// The same for a statement that adds up many rows before it has a first one to give.
+    pub(crate) async fn fetch_patiently(
+        &self,
+        statement: Statement,
+    ) -> Result<Vec<AnyRow>, StoreError> {
+        self.fetch_within(statement, PATIENCE).await
+    }
+
+    async fn fetch_within(
+        &self,
+        statement: Statement,
+        limit: Duration,
+    ) -> Result<Vec<AnyRow>, StoreError> {
         let mut stream = statement.fetch(&self.0.pool);
         let mut rows = Vec::new();
         loop {
-            let row = timeout(self.0.timeout, stream.try_next()).await;
+            let row = timeout(limit, stream.try_next()).await;
             match row.map_err(|_| no_answer())?? {
                 Some(row) => rows.push(row),
                 None => return Ok(rows),

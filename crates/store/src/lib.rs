@@ -10,6 +10,7 @@
 pub mod agent_roles;
 pub mod api_keys;
 pub mod audit;
+pub mod budgets;
 pub mod changes;
 pub mod copy;
 pub mod database;
@@ -21,10 +22,12 @@ mod migrations;
 pub mod model_configurations;
 pub mod organizations;
 pub mod outbox;
+pub mod prices;
 pub mod provider_credentials;
 mod row;
 pub mod sealed;
 mod transaction;
+pub mod usage;
 
 pub use database::{Database, DatabaseOptions, WriteTransaction};
 pub use error::StoreError;
