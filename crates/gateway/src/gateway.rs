@@ -14,6 +14,7 @@ use crate::meter::UsageSink;
 use crate::metrics::Metrics;
 use crate::secrets::SecretSource;
 use crate::snapshot::Snapshot;
+use crate::trace::TraceSink;
 use crate::upstream::egress::EgressSettings;
 use crate::upstream::in_process::InProcessOrigins;
 use crate::upstream::resolver::Resolver;
@@ -38,6 +39,8 @@ pub struct Dependencies {
     pub secrets: Arc<dyn SecretSource>,
     /// Takes the record of every attempt.
     pub usage: Arc<dyn UsageSink>,
+    /// Takes the trace of every call, where somebody wants them.
+    pub traces: Option<Arc<dyn TraceSink>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness, for identifiers and backoff.
@@ -59,6 +62,7 @@ pub struct Gateway {
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) secrets: Arc<dyn SecretSource>,
     pub(crate) usage: Arc<dyn UsageSink>,
+    pub(crate) traces: Option<Arc<dyn TraceSink>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) upstream: Upstream,
@@ -100,6 +104,7 @@ impl Gateway {
             snapshot: dependencies.snapshot,
             secrets: dependencies.secrets,
             usage: dependencies.usage,
+            traces: dependencies.traces,
             clock: dependencies.clock,
             entropy: dependencies.entropy,
             upstream,

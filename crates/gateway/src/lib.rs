@@ -11,7 +11,7 @@
 //! * `attempt`: tries, retries and fallbacks, and the circuit breakers that skip targets.
 //! * [`upstream`]: the one owner of outbound sockets, with its egress guard.
 //! * `stream`: a provider's stream, forwarded as it comes.
-//! * [`meter`]: what every call and attempt took.
+//! * [`meter`]: what every call and attempt took; [`trace`]: when each part of it was.
 //!
 //! This crate never sees the database, the vault's storage or the control plane.
 //! On the way of a call there is no SQL, no lock held across an await, and no task
@@ -32,6 +32,7 @@ pub mod secrets;
 mod serve;
 pub mod snapshot;
 mod stream;
+pub mod trace;
 pub mod upstream;
 
 pub use attempt::CircuitBreakers;

@@ -41,11 +41,14 @@ async fn call(
     let snapshot = gateway.snapshot.load_full();
     let caller = authenticate(&snapshot, headers)?;
     meter.caller_is(&caller);
+    meter.stage_ends("authenticate");
     let (body, _room) = body::read(headers, body, &gateway.limits, &gateway.body_room).await?;
     let envelope = Envelope::scan(dialect, body).map_err(CallError::invalid)?;
     meter.wants_stream(envelope.stream());
+    meter.stage_ends("ingress");
     let plan = resolve(&snapshot, &caller, &envelope, headers, gateway.limits.call)?;
     meter.role_is(plan.role);
+    meter.stage_ends("resolve");
     let call = Call::new(envelope, headers);
     attempt(gateway, &call, caller.organization_id, &plan, meter).await
 }

@@ -110,7 +110,9 @@ async fn walk(
             deadline: plan.deadline,
             has_fallback: position + 1 < plan.targets.len(),
         };
-        let tried = match prepare(gateway, call, organization_id, entry).await {
+        let prepared = prepare(gateway, call, organization_id, entry).await;
+        meter.stage_ends("prepare");
+        let tried = match prepared {
             Ok(prepared) => {
                 let key = prepared.circuit_key(organization_id);
                 try_target(gateway, call, entry, (prepared, key), limit, meter).await

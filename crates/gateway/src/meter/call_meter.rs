@@ -15,6 +15,7 @@ use super::{AttemptRecord, KeyOwner, Outcome};
 use crate::gateway::Gateway;
 use crate::metrics::FinishedCall;
 use crate::snapshot::{Entry, KeySource, Route};
+use crate::trace::{AttemptTrace, CallTrace, Recorder};
 
 /// The status that a call is logged with when its client went away; nobody sees it.
 const CLIENT_CLOSED: u16 = 499;
@@ -37,6 +38,7 @@ pub(crate) struct CallMeter {
     entry: Option<Arc<Entry>>,
     usage: Option<Usage>,
     time_to_first_byte: Option<Duration>,
+    trace: Option<Box<Recorder>>,
     has_ended: bool,
 }
 
@@ -65,6 +67,7 @@ impl CallMeter {
             entry: None,
             usage: None,
             time_to_first_byte: None,
+            trace: Recorder::begin(gateway, headers),
             has_ended: false,
         }
     }
@@ -101,7 +104,17 @@ impl CallMeter {
         self.is_stream = is_stream;
     }
 
+    /// A part of the call that is no attempt has ended.
+    pub(crate) fn stage_ends(&mut self, name: &'static str) {
+        if let Some(trace) = &mut self.trace {
+            trace.stage_ends(name);
+        }
+    }
+
     pub(crate) fn attempt_begins(&mut self, entry: &Arc<Entry>) {
+        if let Some(trace) = &mut self.trace {
+            trace.attempt_begins();
+        }
         self.attempts += 1;
         self.entry = Some(Arc::clone(entry));
         self.attempt = Some(Attempt {
@@ -129,6 +142,20 @@ impl CallMeter {
             return;
         };
         let provider = route.target.provider.name.as_str();
+        if let Some(trace) = &mut self.trace {
+            trace.attempt_ends(|time| AttemptTrace {
+                time,
+                time_to_first_byte: attempt.time_to_first_byte,
+                number: self.attempts,
+                model_configuration_id: attempt.entry.configuration.id,
+                revision: attempt.entry.configuration.revision,
+                provider,
+                model: route.target.model.clone(),
+                origin: route.target.origin.clone(),
+                outcome,
+                usage,
+            });
+        }
         let metrics = &self.gateway.metrics;
         metrics.attempt_ends(route.metrics(metrics), outcome, usage);
         let Some(caller) = &self.caller else { return };
@@ -170,6 +197,29 @@ impl CallMeter {
         let provider = self.route().map(|route| route.metrics(metrics));
         metrics.call_ends(&call, provider);
         self.log(status, outcome, duration);
+        self.trace_ends(status, outcome, duration);
+    }
+
+    fn trace_ends(&mut self, status: u16, outcome: Outcome, duration: Duration) {
+        let Some(trace) = self.trace.take() else {
+            return;
+        };
+        let notes = trace.end();
+        let caller = self.caller.as_ref();
+        notes.sink.record(CallTrace {
+            context: notes.context,
+            started_at: notes.started_at,
+            duration,
+            dialect: self.dialect,
+            request_id: self.request_id.clone(),
+            run_id: self.run_id.clone(),
+            caller: caller.map(|caller| (caller.organization_id, caller.api_key_id)),
+            status,
+            outcome,
+            is_stream: self.is_stream,
+            stages: notes.stages,
+            attempts: notes.attempts,
+        });
     }
 
     fn route(&self) -> Option<&Route> {
@@ -184,6 +234,7 @@ impl CallMeter {
             request.id = %self.request_id,
             run.id = self.run_id,
             agent.role = self.role.map(AgentRole::as_str),
+            trace.id = self.trace.as_ref().map(|trace| tracing::field::display(trace.trace_id())),
             organization.id = caller.map(|caller| tracing::field::display(caller.organization_id)),
             api_key.id = caller.map(|caller| tracing::field::display(caller.api_key_id)),
             dialect = self.dialect.as_str(),

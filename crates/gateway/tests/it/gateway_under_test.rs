@@ -18,6 +18,7 @@ use gateway::meter::{AttemptRecord, UsageSink};
 use gateway::metrics::Metrics;
 use gateway::secrets::{KeyReference, SecretError, SecretSource};
 use gateway::snapshot::{InstallationRows, Snapshot};
+use gateway::trace::TraceSink;
 use gateway::upstream::egress::EgressSettings;
 use gateway::upstream::in_process::{InProcessOrigins, InProcessService};
 use gateway::upstream::resolver::{Resolver, SystemResolver};
@@ -114,6 +115,7 @@ pub(crate) struct Workshop {
     pub(crate) vault_is_down: bool,
     pub(crate) write_limit: Duration,
     pub(crate) circuit_breakers: CircuitBreakers,
+    pub(crate) traces: Option<Arc<dyn TraceSink>>,
     pub(crate) platform_keys: BTreeMap<String, String>,
     pub(crate) roles: Vec<(Option<OrganizationId>, AgentRole, ModelConfigurationId)>,
 }
@@ -147,6 +149,7 @@ impl Workshop {
             vault_is_down: false,
             write_limit: Duration::from_secs(30),
             circuit_breakers: CircuitBreakers::On,
+            traces: None,
             platform_keys: BTreeMap::new(),
             roles: Vec::new(),
         }
@@ -242,6 +245,7 @@ impl Workshop {
         let dependencies = Dependencies {
             snapshot: Arc::clone(&snapshot),
             secrets: Arc::new(vault),
+            traces: self.traces.clone(),
             usage: Arc::clone(&records) as Arc<dyn UsageSink>,
             clock: Arc::new(StoppedClock),
             entropy: Arc::new(NoEntropy),

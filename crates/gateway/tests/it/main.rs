@@ -15,4 +15,5 @@ mod roles;
 mod secrets;
 mod streams;
 mod tls;
+mod traces;
 mod transport;

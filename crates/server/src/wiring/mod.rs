@@ -106,6 +106,7 @@ fn dependencies(
         snapshot: Arc::clone(foundation.snapshots.current()),
         secrets: Arc::clone(&foundation.secrets) as _,
         usage: Arc::new(LoggedUsage),
+        traces: None,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         resolver: Arc::new(SystemResolver),
