@@ -14,6 +14,7 @@
 //! what the gateway reads. It writes no SQL itself, and no type that it answers with has
 //! a place for a provider's key.
 
+mod agent_roles;
 mod answer;
 mod api_keys;
 mod audit_events;

@@ -29,6 +29,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, ToSchema};
     components(schemas(HttpError, HttpValidationError, ValidationError, LocationItem)),
     tags(
         (name = "Model configurations", description = "Which model does which job."),
+        (name = "Agent roles", description = "Which model configuration does which job of an agent."),
         (name = "Providers", description = "Whom a model configuration can name."),
         (name = "API keys", description = "What clients present."),
         (name = "Audit", description = "Who changed what, when."),
@@ -90,6 +91,17 @@ pub(crate) struct IfMatchHeader {
     /// The `ETag` of the row as it was read. Left out, any revision will do.
     #[param(rename = "If-Match", required = false, example = "\"3\"")]
     if_match: Option<String>,
+}
+
+/// `force`, where a change takes a configuration away from agent roles.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it only describes a query to the document")]
+pub(crate) struct ForceParameter {
+    /// Whether agent roles that name the row, and that it could no longer do, are unassigned.
+    /// Otherwise they are listed in a 409, and nothing is changed.
+    #[param(required = false, default = false)]
+    force: Option<bool>,
 }
 
 /// Pages of revisions.
@@ -202,7 +214,7 @@ pub(crate) enum NotOwn {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "it only describes answers to the document")]
 pub(crate) enum Conflict {
-    /// The name is taken; or the `Idempotency-Key` still runs (`Idempotency-Status:
+    /// The name is taken; an agent role needs the row; or the `Idempotency-Key` still runs (`Idempotency-Status:
     /// in_progress`, try again) or was used for another request (`mismatch`, final).
     #[response(status = 409)]
     Conflict(HttpError),

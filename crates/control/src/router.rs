@@ -13,7 +13,10 @@ use crate::layers::fastapi::{self, RouteTable};
 use crate::layers::{limit, observe, request_id, security};
 use crate::openapi::{Document, route};
 use crate::state::ControlState;
-use crate::{api_keys, audit_events, health, model_configurations, organizations, providers, root};
+use crate::{
+    agent_roles, api_keys, audit_events, health, model_configurations, organizations, providers,
+    root,
+};
 
 /// The control plane. `data_plane` describes the routes that `server` merges in beside
 /// it, so that `/openapi.json` shows one API.
@@ -91,6 +94,16 @@ fn agent_developers() -> OpenApiRouter<ControlState> {
         .routes(routes!(revisions::revisions))
         .routes(routes!(restore::restore))
         .routes(routes!(verify::verify))
+        .merge(agent_roles())
+}
+
+/// Scope `manage` too.
+fn agent_roles() -> OpenApiRouter<ControlState> {
+    use agent_roles::{assign, list, resolve, unassign};
+    OpenApiRouter::new()
+        .routes(routes!(list::list))
+        .routes(routes!(assign::assign, unassign::unassign))
+        .routes(routes!(resolve::resolve))
 }
 
 /// Scope `admin`.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::agent_role::{AgentRole, RoleSource};
 use domain::clock::{Clock, Entropy};
-use domain::id::OrganizationId;
+use domain::id::{ModelConfigurationId, OrganizationId};
 use domain::model_configuration::ModelConfiguration;
 use jiff::Timestamp;
 use providers::endpoint::EndpointPolicy;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use store::Database;
 use utoipa::ToSchema;
 use vault::VaultBackend;
@@ -33,6 +35,8 @@ pub struct ControlParts {
     pub root_keys: Arc<RootKeyring>,
     /// Live calls.
     pub live_check: Arc<dyn LiveCheck>,
+    /// Dry runs.
+    pub role_planner: Arc<dyn RolePlanner>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -86,6 +90,10 @@ impl ControlState {
 
     pub(crate) fn live_check(&self) -> &dyn LiveCheck {
         self.0.parts.live_check.as_ref()
+    }
+
+    pub(crate) fn role_planner(&self) -> &dyn RolePlanner {
+        self.0.parts.role_planner.as_ref()
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -165,4 +173,84 @@ pub struct Check {
     pub is_auth_error: bool,
     /// How long it took.
     pub latency_ms: u64,
+}
+
+/// Says what a call of a role would do, without doing it. `server` implements it with what
+/// the gateway reads.
+pub trait RolePlanner: Send + Sync {
+    /// The plan of a call of `role` by `organization_id` that says nothing else.
+    fn plan(&self, organization_id: OrganizationId, role: AgentRole) -> RolePlan;
+}
+
+/// What a call of a role would do.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RolePlan {
+    /// Which role.
+    #[schema(value_type = String)]
+    pub role: AgentRole,
+    /// Whose assignment is followed: `organization`, `system`, `inherited` or `none`.
+    #[schema(value_type = String)]
+    pub source: RoleSource,
+    /// Where the call goes first; null where nothing is assigned.
+    pub target: Option<PlannedTarget>,
+    /// What it falls back to, in order.
+    pub fallbacks: Vec<PlannedTarget>,
+    /// How the plan was made, step by step.
+    pub steps: Vec<PlanStep>,
+}
+
+/// One place that a call would go to.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlannedTarget {
+    /// The configuration.
+    #[schema(value_type = uuid::Uuid)]
+    pub model_configuration_id: ModelConfigurationId,
+    /// Its name.
+    pub model_configuration_name: String,
+    /// Its present revision.
+    pub revision: i64,
+    /// The provider, by LangChain's name.
+    pub provider: String,
+    /// The provider's name of the model.
+    pub model: String,
+    /// Where the request is sent; null where the configuration cannot be called.
+    pub origin: Option<String>,
+    /// The wire format that is spoken there.
+    pub protocol: Option<String>,
+    /// Whose key is used.
+    pub key: PlannedKey,
+    /// What the configuration and the provider's defaults put into a request that does not
+    /// say otherwise, under the provider's own names. Keys and headers are not among them.
+    #[schema(value_type = std::collections::HashMap<String, Value>)]
+    pub parameters: Map<String, Value>,
+    /// The wait for a response header and between two bytes; null for the installation's.
+    pub timeout_seconds: Option<f64>,
+    /// Tries after the first.
+    pub max_retries: u32,
+    /// Why it cannot be called; null where it can.
+    pub problem: Option<String>,
+}
+
+/// Whose key a call would be made with.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlannedKey {
+    /// `model_configuration`, `provider_credential`, `platform`, `not_needed` or `missing`.
+    pub source: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One step in making a plan.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlanStep {
+    /// The role that was looked at.
+    #[schema(value_type = String)]
+    pub role: AgentRole,
+    /// The configuration that was found, if any.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub model_configuration_id: Option<ModelConfigurationId>,
+    /// Whether it became a target.
+    pub is_taken: bool,
+    /// Why, or why not.
+    pub reason: String,
 }

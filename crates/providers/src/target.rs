@@ -183,6 +183,20 @@ impl Target {
         }
     }
 
+    /// What the configuration and the catalog put into a body that does not say otherwise:
+    /// the bound of the output first, then the other members. For people to look at.
+    #[must_use]
+    pub fn parameters(&self) -> Map<String, Value> {
+        let bound = self.max_tokens.iter().map(|text| ("max_tokens", text));
+        let members = self
+            .members
+            .iter()
+            .map(|(name, text)| (name.as_str(), text));
+        let all = bound.chain(members);
+        all.filter_map(|(name, text)| Some((name.to_owned(), serde_json::from_str(text).ok()?)))
+            .collect()
+    }
+
     /// Whether the provider is asked for a stream, given whether the client asks for one.
     ///
     /// Where the two differ, the answer must be gathered before it is given to the

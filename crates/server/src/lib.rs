@@ -19,6 +19,7 @@ pub mod http;
 pub mod metrics;
 pub mod platform_credentials;
 pub mod ports;
+pub mod role_planner;
 pub mod sealed_storage;
 pub mod secrets;
 pub mod settings;

@@ -87,6 +87,18 @@ pub async fn get(
     at_most_one(database.fetch(statement).await?, read)
 }
 
+/// The same inside a transaction.
+pub async fn get_in(
+    transaction: &mut WriteTransaction,
+    organization_id: OrganizationId,
+    id: ModelConfigurationId,
+) -> Result<Option<ModelConfiguration>, StoreError> {
+    let statement = sqlx::query(VISIBLE)
+        .bind(id.to_string())
+        .bind(organization_id.to_string());
+    at_most_one(transaction.fetch(statement).await?, read)
+}
+
 /// The same inside a transaction, locked against other writers until it ends.
 pub async fn get_for_update(
     transaction: &mut WriteTransaction,

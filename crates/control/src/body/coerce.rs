@@ -7,6 +7,7 @@
 use domain::secret::Secret;
 use domain::validation::Violation;
 use serde_json::{Map, Number, Value};
+use uuid::Uuid;
 
 use super::fault::Fault;
 use super::json::{Json, Text};
@@ -23,6 +24,22 @@ pub(crate) fn text(json: &Json, rule: fn(&str) -> Result<(), Violation>) -> Resu
 /// A provider's key. The fault never holds anything of it.
 pub(crate) fn secret(json: &Json) -> Result<Secret, Fault> {
     text(json, domain::validation::api_key).map(Secret::new)
+}
+
+/// An identifier, in any spelling of a UUID.
+pub(crate) fn uuid(json: &Json) -> Result<Uuid, Fault> {
+    let Json::Text(text) = json else {
+        return Err(Fault::new(
+            "uuid_type",
+            "UUID input should be a string or UUID object",
+        ));
+    };
+    Uuid::parse_str(well_formed(text)?).map_err(|error| {
+        Fault::new(
+            "uuid_parsing",
+            format!("Input should be a valid UUID, {error}"),
+        )
+    })
 }
 
 pub(crate) fn float(json: &Json, rule: Rule<f64>) -> Result<f64, Fault> {
@@ -211,7 +228,7 @@ fn whole(number: f64) -> Result<i64, Fault> {
     Ok(number as i64)
 }
 
-fn parse_flag(text: &str) -> Option<bool> {
+pub(crate) fn parse_flag(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
         "false" | "f" | "no" | "n" | "off" | "0" => Some(false),

@@ -45,6 +45,11 @@ impl Faults {
         self.0.push(error);
     }
 
+    /// The value, or nothing and the fault noted.
+    pub(crate) fn noting<T>(&mut self, result: Result<T, FieldError>) -> Option<T> {
+        result.map_err(|fault| self.add(fault)).ok()
+    }
+
     /// Goes on only where nothing was wrong.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, ApiError> {
         match value {

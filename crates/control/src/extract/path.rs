@@ -7,6 +7,7 @@ use http::Uri;
 use http::request::Parts;
 use uuid::Uuid;
 
+use crate::body::coerce;
 use crate::error::{ApiError, FieldError, Location};
 
 /// Page sizes.
@@ -56,7 +57,22 @@ impl PathParameters {
         whole_number(text, loc, 1, i64::MAX)
     }
 
-    fn text(&self, name: &str) -> &str {
+    /// One of a few words.
+    pub(crate) fn one_of(
+        &self,
+        name: &'static str,
+        words: &[&'static str],
+    ) -> Result<&'static str, FieldError> {
+        let text = self.text(name);
+        let found = words.iter().find(|word| **word == text).copied();
+        found.ok_or_else(|| {
+            let loc = vec![Location::name("path"), Location::name(name)];
+            none_of(loc, words).with_input(text)
+        })
+    }
+
+    /// A parameter as it is.
+    pub(crate) fn text(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value)
     }
@@ -123,6 +139,30 @@ impl<C> Page<C> {
             _ => (rows, None),
         }
     }
+}
+
+/// pydantic's refusal of a word that is none of an enumeration's.
+pub(crate) fn none_of(loc: Vec<Location>, words: &[&str]) -> FieldError {
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let expected = match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    };
+    FieldError::new("enum", loc, format!("Input should be {expected}"))
+        .with_context("expected", expected)
+}
+
+/// A truth value of a query; false where it is left out.
+pub(crate) fn flag(query: &[(String, String)], name: &'static str) -> Result<bool, FieldError> {
+    let found = query.iter().rev().find(|(known, _)| known == name);
+    let Some((_, text)) = found else {
+        return Ok(false);
+    };
+    coerce::parse_flag(text).ok_or_else(|| {
+        let loc = vec![Location::name("query"), Location::name(name)];
+        let message = "Input should be a valid boolean, unable to interpret input";
+        FieldError::new("bool_parsing", loc, message).with_input(text)
+    })
 }
 
 /// The members of a query, decoded; none where it cannot be decoded.

@@ -10,6 +10,7 @@ use vault::{Binding, Purpose};
 
 use crate::answer::{Answer, to_value};
 use crate::error::ApiError;
+use crate::model_configurations::assigned::{self, AssignedRoles};
 use crate::model_configurations::rules::{self, Destination, Key};
 use crate::model_configurations::view::ModelConfigurationView;
 use crate::model_configurations::{name_taken, not_found, require_own};
@@ -79,6 +80,7 @@ pub(crate) async fn check(
 /// Writes a checked change, if the row still is what it was checked against.
 pub(crate) async fn write(
     change: CheckedChange,
+    roles: AssignedRoles,
     context: &mut WriteContext<'_>,
 ) -> Result<Outcome, ApiError> {
     let CheckedChange {
@@ -94,6 +96,7 @@ pub(crate) async fn write(
     if current.revision != before.revision {
         return Ok(Outcome::Stale);
     }
+    assigned::before_change(context, &before, &after, roles).await?;
     if let Some(deposited) = &deposited {
         context.keep(deposited).await?;
     }

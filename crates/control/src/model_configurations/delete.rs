@@ -10,6 +10,7 @@ use crate::answer::{Answer, to_value};
 use crate::body::fields::Faults;
 use crate::error::ApiError;
 use crate::extract::call::{BodyRule, Call};
+use crate::model_configurations::assigned::{self, AssignedRoles};
 use crate::model_configurations::view::ModelConfigurationView;
 use crate::model_configurations::{not_found, require_own};
 use crate::openapi::{Changed, Conflict, NotOwn, Refusals, Unprocessable};
@@ -27,7 +28,7 @@ use crate::write::{Audited, Done, Operation, Outcome};
     tag = "Model configurations",
     params(
         ("model_configuration_id" = uuid::Uuid, Path, description = "Which one"),
-        crate::openapi::IdempotencyKey, crate::openapi::IfMatchHeader
+        crate::openapi::ForceParameter, crate::openapi::IdempotencyKey, crate::openapi::IfMatchHeader
     ),
     responses(
         (status = 204, description = "It is gone"),
@@ -39,7 +40,10 @@ pub(crate) async fn delete(State(state): State<ControlState>, request: Request) 
     crate::write::drive::write::<Delete>(state, request).await
 }
 
-struct Delete(ModelConfigurationId);
+struct Delete {
+    id: ModelConfigurationId,
+    roles: AssignedRoles,
+}
 
 impl Operation for Delete {
     const ACTION: &'static str = "model_configuration.delete";
@@ -51,7 +55,8 @@ impl Operation for Delete {
         let mut faults = Faults::default();
         let id = call.model_configuration_id(&mut faults);
         call.check_headers(&mut faults);
-        faults.finish(id).map(Self)
+        let roles = AssignedRoles::read(call, &mut faults);
+        faults.finish(id.map(|id| Self { id, roles }))
     }
 
     async fn prepare(&self, _: &mut Preparation<'_>) -> Result<(), ApiError> {
@@ -61,11 +66,14 @@ impl Operation for Delete {
     async fn run(&self, (): (), context: &mut WriteContext<'_>) -> Result<Outcome, ApiError> {
         let organization_id = context.call.caller.organization_id;
         let transaction = &mut *context.transaction;
-        let row = store::model_configurations::get_for_update(transaction, organization_id, self.0)
-            .await?
-            .ok_or_else(not_found)?;
+        let row =
+            store::model_configurations::get_for_update(transaction, organization_id, self.id)
+                .await?
+                .ok_or_else(not_found)?;
         require_own(&row)?;
         context.call.if_match.check(row.revision)?;
+        assigned::before_delete(context, &row, self.roles).await?;
+        let transaction = &mut *context.transaction;
         store::model_configurations::delete(transaction, Some(organization_id), row.id).await?;
         if let Some(alias) = &row.api_key_alias {
             // At once: nothing can call a row that is gone, and calls under way hold

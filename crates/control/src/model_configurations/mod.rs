@@ -1,5 +1,6 @@
 //! `/v1/model-configurations`: Cyberdesk's operations, revisions, and a live check.
 
+pub(crate) mod assigned;
 pub(crate) mod body;
 pub(crate) mod change;
 pub(crate) mod create;

@@ -8,6 +8,7 @@ use domain::id::ModelConfigurationId;
 use crate::body::fields::Faults;
 use crate::error::ApiError;
 use crate::extract::call::{BodyRule, Call};
+use crate::model_configurations::assigned::AssignedRoles;
 use crate::model_configurations::change::{self, CheckedChange};
 use crate::model_configurations::revisions::revision_not_found;
 use crate::model_configurations::rules::Key;
@@ -30,7 +31,7 @@ use crate::write::{Operation, Outcome};
     params(
         ("model_configuration_id" = uuid::Uuid, Path, description = "Which one"),
         ("number" = i64, Path, description = "Which revision", minimum = 1),
-        crate::openapi::IdempotencyKey, crate::openapi::IfMatchHeader
+        crate::openapi::ForceParameter, crate::openapi::IdempotencyKey, crate::openapi::IfMatchHeader
     ),
     responses(
         (status = 200, description = "As it is now", body = ModelConfigurationView,
@@ -47,6 +48,7 @@ pub(crate) async fn restore(State(state): State<ControlState>, request: Request)
 
 struct Restore {
     id: ModelConfigurationId,
+    roles: AssignedRoles,
     number: i64,
 }
 
@@ -67,7 +69,10 @@ impl Operation for Restore {
             }
         };
         call.check_headers(&mut faults);
-        let operation = id.zip(number).map(|(id, number)| Self { id, number });
+        let roles = AssignedRoles::read(call, &mut faults);
+        let operation = id
+            .zip(number)
+            .map(|(id, number)| Self { id, roles, number });
         faults.finish(operation)
     }
 
@@ -87,6 +92,6 @@ impl Operation for Restore {
         prepared: CheckedChange,
         context: &mut WriteContext<'_>,
     ) -> Result<Outcome, ApiError> {
-        change::write(prepared, context).await
+        change::write(prepared, self.roles, context).await
     }
 }

@@ -8,6 +8,7 @@ use domain::id::ModelConfigurationId;
 use crate::body::fields::Faults;
 use crate::error::ApiError;
 use crate::extract::call::{BodyRule, Call};
+use crate::model_configurations::assigned::AssignedRoles;
 use crate::model_configurations::body::UpdateModelConfiguration;
 use crate::model_configurations::change::{self, CheckedChange};
 use crate::model_configurations::rules::Key;
@@ -29,7 +30,7 @@ use crate::write::{Operation, Outcome};
     tag = "Model configurations",
     params(
         ("model_configuration_id" = uuid::Uuid, Path, description = "Which one"),
-        crate::openapi::IdempotencyKey, crate::openapi::IfMatchHeader
+        crate::openapi::ForceParameter, crate::openapi::IdempotencyKey, crate::openapi::IfMatchHeader
     ),
     request_body = UpdateModelConfiguration,
     responses(
@@ -47,6 +48,7 @@ pub(crate) async fn update(State(state): State<ControlState>, request: Request) 
 
 struct Update {
     id: ModelConfigurationId,
+    roles: AssignedRoles,
     body: UpdateModelConfiguration,
 }
 
@@ -61,7 +63,8 @@ impl Operation for Update {
         let id = call.model_configuration_id(&mut faults);
         call.check_headers(&mut faults);
         let body = UpdateModelConfiguration::read(&call.content, &mut faults);
-        let operation = id.zip(body).map(|(id, body)| Self { id, body });
+        let roles = AssignedRoles::read(call, &mut faults);
+        let operation = id.zip(body).map(|(id, body)| Self { id, roles, body });
         faults.finish(operation)
     }
 
@@ -82,6 +85,6 @@ impl Operation for Update {
         prepared: CheckedChange,
         context: &mut WriteContext<'_>,
     ) -> Result<Outcome, ApiError> {
-        change::write(prepared, context).await
+        change::write(prepared, self.roles, context).await
     }
 }

@@ -110,6 +110,17 @@ impl WriteContext<'_> {
         Ok(())
     }
 
+    /// Notes a further change that this write made beside its own.
+    pub(crate) async fn audit(
+        &mut self,
+        action: &'static str,
+        audited: Audited,
+    ) -> Result<(), ApiError> {
+        let event = self.audit_event(action, audited);
+        store::audit::append(self.transaction, &event).await?;
+        Ok(())
+    }
+
     /// What every write leaves behind beside its rows: its audit event, the notice of the
     /// change, and the answer that is kept.
     pub(crate) async fn conclude(
@@ -118,8 +129,7 @@ impl WriteContext<'_> {
         done: Done,
         claims: Option<&Claims>,
     ) -> Result<Answer, ApiError> {
-        let event = self.audit_event(action, done.audited);
-        store::audit::append(self.transaction, &event).await?;
+        self.audit(action, done.audited).await?;
         store::changes::record(self.transaction, done.change).await?;
         let Some(claims) = claims else {
             return Ok(done.answer);

@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod agent_roles;
 mod api_keys;
 mod architecture;
 mod authentication;

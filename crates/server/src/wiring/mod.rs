@@ -28,6 +28,7 @@ use utoipa::openapi::OpenApi;
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::metrics::ProcessMetrics;
 use crate::ports::{GatewayCheck, LoggedUsage, simulated_origin};
+use crate::role_planner::SnapshotPlanner;
 use crate::settings::{Settings, seconds};
 use foundation::Foundation;
 use routers::{Planes, Routers};
@@ -128,6 +129,7 @@ fn control_parts(
         vault: Arc::clone(&foundation.vault) as _,
         root_keys: Arc::clone(foundation.vault.root_keys()),
         live_check: Arc::new(GatewayCheck(Arc::clone(gateway))),
+        role_planner: Arc::new(SnapshotPlanner(Arc::clone(foundation.snapshots.current()))),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         platform_credentials: foundation.platform_providers.clone(),

@@ -13,7 +13,8 @@ use axum::Router;
 use control::metrics::Metrics;
 use control::outbox::Outbox;
 use control::quota::Quota;
-use control::state::{Check, ControlParts, ControlState, LiveCheck};
+use control::state::{Check, ControlParts, ControlState, LiveCheck, RolePlan, RolePlanner};
+use domain::agent_role::{AgentRole, RoleSource};
 use domain::api_key::{ApiKey, ApiKeyToken, Scope};
 use domain::clock::{Clock as _, random, time_ordered_id};
 use domain::id::{Alias, ApiKeyId, ModelConfigurationId, OrganizationId};
@@ -119,6 +120,7 @@ impl TestApp {
             vault: slow_vault.clone(),
             root_keys: Arc::clone(vault.root_keys()),
             live_check: live_check.clone(),
+            role_planner: Arc::new(NoPlans),
             clock: clock.clone(),
             entropy: entropy.clone(),
             platform_credentials: BTreeSet::from(["anthropic".to_owned()]),
@@ -234,6 +236,20 @@ impl TestApp {
         row.id
     }
 
+    /// Assigns a configuration of the installation to a role, for everybody.
+    pub(crate) async fn assign_system_role(&self, role: &str, id: ModelConfigurationId) {
+        let assignment = store::agent_roles::Assignment {
+            organization_id: None,
+            role: role.parse().unwrap(),
+            model_configuration_id: id,
+        };
+        let mut transaction = self.database.write().await.unwrap();
+        store::agent_roles::assign(&mut transaction, &assignment, self.clock.now())
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+    }
+
     fn new_id(&self) -> uuid::Uuid {
         time_ordered_id(&*self.clock, &*self.entropy)
     }
@@ -283,6 +299,21 @@ impl TestApp {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
         text
+    }
+}
+
+/// There is no data plane here, so nothing is planned.
+pub(crate) struct NoPlans;
+
+impl RolePlanner for NoPlans {
+    fn plan(&self, _: OrganizationId, role: AgentRole) -> RolePlan {
+        RolePlan {
+            role,
+            source: RoleSource::None,
+            target: None,
+            fallbacks: Vec::new(),
+            steps: Vec::new(),
+        }
     }
 }
 
