@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use providers::catalog::{self, AuthScheme, Provider};
+use providers::catalog::{self, Provider};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -92,7 +92,7 @@ fn view(provider: &'static Provider, has_platform_key: bool) -> ProviderView {
         name: &provider.name,
         display_name: &provider.display_name,
         base_url: &provider.base_url,
-        needs_key: provider.auth != AuthScheme::None,
+        needs_key: provider.needs_key(),
         has_platform_key,
         credential_fields: fields
             .map(|field| CredentialFieldView {

@@ -30,6 +30,9 @@ pub struct Provider {
     /// entry of its own: LangChain's class of the provider derives from the other's.
     #[serde(default)]
     pub inherits: Option<String>,
+    /// Models that another row's provider runs, by the beginning of their names.
+    #[serde(default)]
+    pub model_routes: Vec<ModelRoute>,
     /// The wire format it speaks.
     pub protocol: Protocol,
     /// Where it is, e.g. `https://api.openai.com/v1`, or with variables, e.g.
@@ -51,6 +54,12 @@ pub struct Provider {
     /// The same for the endpoint that one of `endpoint_parameters` names.
     #[serde(default)]
     pub endpoint_suffixes: BTreeMap<String, String>,
+    /// What an ending of an endpoint's path is replaced by before that, e.g. `/predict`.
+    #[serde(default)]
+    pub endpoint_endings: BTreeMap<String, String>,
+    /// What an endpoint begins with that says no scheme, e.g. `http`.
+    #[serde(default)]
+    pub endpoint_scheme: Option<String>,
     /// What stands between base and path, e.g. `/deployments/{deployment}`, unless the
     /// base has its first segment already.
     #[serde(default)]
@@ -67,6 +76,9 @@ pub struct Provider {
     pub query: BTreeMap<String, String>,
     /// How a credential goes into a request.
     pub auth: AuthScheme,
+    /// Whether calls may go without a credential where none is given.
+    #[serde(default)]
+    pub key_is_optional: bool,
     /// How an access token is had for a credential that is none itself.
     #[serde(default)]
     pub token_exchange: Option<TokenExchange>,
@@ -100,6 +112,16 @@ pub struct Provider {
     pub verified_on: String,
 }
 
+/// Models that another row's provider runs.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRoute {
+    /// How their names begin. What ends with `/` is no part of the provider's own name.
+    pub prefix: String,
+    /// The row.
+    pub provider: String,
+}
+
 /// The wire formats that providers speak. Dispatch over it is a `match`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -108,6 +130,10 @@ pub enum Protocol {
     OpenaiChat,
     /// Anthropic's messages.
     AnthropicMessages,
+    /// Ollama's own chat endpoint.
+    OllamaChat,
+    /// Cohere's chat, version 2.
+    CohereChat,
 }
 
 /// How a credential goes into a request.
@@ -400,7 +426,35 @@ impl Provider {
         self.call_path.as_deref().unwrap_or(match self.protocol {
             Protocol::OpenaiChat => "/chat/completions",
             Protocol::AnthropicMessages => "/v1/messages",
+            Protocol::OllamaChat => "/api/chat",
+            Protocol::CohereChat => "/v2/chat",
         })
+    }
+
+    /// Whether no call can be made without a credential.
+    #[must_use]
+    pub fn needs_key(&self) -> bool {
+        self.auth != AuthScheme::None && !self.key_is_optional
+    }
+
+    /// The row that runs a model of this name in this one's place, and its own name there.
+    #[must_use]
+    pub fn route<'m>(&self, model: &'m str) -> Option<(&'static Self, &'m str)> {
+        self.model_routes.iter().find_map(|route| {
+            let rest = model.strip_prefix(route.prefix.as_str())?;
+            let own = if route.prefix.ends_with('/') {
+                rest
+            } else {
+                model
+            };
+            Some((provider(&route.provider)?, own))
+        })
+    }
+
+    /// Whether a model of this name begins with a provider that nothing here leads to.
+    #[must_use]
+    pub fn is_foreign(&self, model: &str) -> bool {
+        !self.model_routes.is_empty() && model.contains('/') && self.route(model).is_none()
     }
 
     /// The row of one parameter.
@@ -528,6 +582,10 @@ mod tests {
                 known.contains(&parameter.r#type.as_str()),
                 "{name}: {parameter:?}"
             );
+        }
+        for route in &provider.model_routes {
+            let row = super::provider(&route.provider).unwrap();
+            assert!(row.model_routes.is_empty(), "{name}: {route:?}");
         }
         for endpoint in &provider.endpoint_parameters {
             assert!(!parameters.contains(endpoint), "{name}: {endpoint}");

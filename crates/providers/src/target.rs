@@ -87,7 +87,15 @@ impl Target {
         let provider = catalog::provider(&settings.provider)
             .ok_or_else(|| invalid("provider", "is not a provider of the catalog"))?;
         check_model(&settings.model)?;
+        if let Some((row, model)) = provider.route(&settings.model) {
+            return Self::routed(row, model, settings);
+        }
         let resolution = Resolution::of(provider, settings);
+        if provider.is_foreign(&settings.model) && resolution.endpoint.is_none() {
+            let problem = "names another provider: write that one into `provider`, and the rest \
+                           into `model`";
+            return Err(invalid("model", problem));
+        }
         if let Some(error) = resolution.errors.first() {
             return Err(InvalidCall {
                 message: error.message.clone(),
@@ -95,6 +103,19 @@ impl Target {
             });
         }
         Self::resolve(provider, settings, resolution)
+    }
+
+    /// The target of a model that another row's provider runs. A key of the installation
+    /// is for the row that was named, so that it does not go there.
+    fn routed(row: &Provider, model: &str, settings: &ModelSettings) -> Result<Self, InvalidCall> {
+        let settings = ModelSettings {
+            provider: row.name.clone(),
+            model: model.to_owned(),
+            ..settings.clone()
+        };
+        let mut target = Self::new(&settings)?;
+        target.is_catalog_origin = false;
+        Ok(target)
     }
 
     fn resolve(
@@ -203,7 +224,7 @@ impl Target {
     /// client, so that the call goes through `encode` and `Decoder`.
     #[must_use]
     pub fn wants_stream(&self, client_wants_stream: bool) -> bool {
-        client_wants_stream || self.streaming
+        client_wants_stream || self.streaming || self.protocol == Protocol::OllamaChat
     }
 
     /// Whether LangChain changes messages that hold this, in the target's own format, for
@@ -220,7 +241,31 @@ impl Target {
             }
             // Another provider's thinking, which this one would refuse.
             Protocol::AnthropicMessages => messages.has_empty_signature(),
+            // No client speaks these.
+            Protocol::OllamaChat | Protocol::CohereChat => true,
         }
+    }
+
+    /// The members of the body that the configuration sets, for protocols whose bodies
+    /// are written anew for each call.
+    ///
+    /// # Errors
+    /// When no call can be made with this configuration yet.
+    pub(crate) fn configured(&self) -> Result<Map<String, Value>, InvalidCall> {
+        if let Some(error) = &self.unavailable {
+            return Err(error.clone());
+        }
+        let member = |(name, json): &(String, String)| Ok((name.clone(), from_json(name, json)?));
+        self.members.iter().map(member).collect()
+    }
+
+    /// The bound of the output that the configuration sets.
+    ///
+    /// # Errors
+    /// When it is not JSON, which [`Target::new`] rules out.
+    pub(crate) fn configured_max_tokens(&self) -> Result<Option<Value>, InvalidCall> {
+        let bound = self.max_tokens.as_deref();
+        bound.map(|json| from_json("max_tokens", json)).transpose()
     }
 
     /// Whether system messages go to this model as developer messages.
@@ -247,6 +292,8 @@ impl Target {
             Protocol::AnthropicMessages => {
                 anthropic_messages::configuration::top_level(self, present)
             }
+            // No client speaks these: `encode` alone writes their bodies.
+            Protocol::OllamaChat | Protocol::CohereChat => Ok(Patches::new()),
         }
     }
 
@@ -267,10 +314,16 @@ impl Target {
     pub fn address<'a>(&'a self, present: Present<'_, 'a>, wants_stream: bool) -> (Uri, HeaderMap) {
         let uri = self.uri(wants_stream);
         match self.protocol {
-            Protocol::OpenaiChat => (uri.clone(), self.headers.clone()),
+            Protocol::OpenaiChat | Protocol::OllamaChat | Protocol::CohereChat => {
+                (uri.clone(), self.headers.clone())
+            }
             Protocol::AnthropicMessages => anthropic_messages::betas::address(self, uri, present),
         }
     }
+}
+
+fn from_json(name: &str, json: &str) -> Result<Value, InvalidCall> {
+    serde_json::from_str(json).map_err(|error| invalid(name, &format!("is not JSON: {error}")))
 }
 
 /// Checks a provider's name of a model. It may end up in a path, so that nothing may

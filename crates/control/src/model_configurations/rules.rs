@@ -6,7 +6,7 @@ use domain::secret::Secret;
 use domain::validation;
 use http::StatusCode;
 use providers::auth::{self, Credential};
-use providers::catalog::{self, AuthScheme, Provider};
+use providers::catalog::{self, Provider};
 use providers::parameters;
 use providers::target::Target;
 
@@ -89,7 +89,7 @@ pub(crate) fn check(
         provider: &provider.name,
         origin: target.origin.as_str().to_owned(),
         is_catalog_origin: target.is_catalog_origin,
-        needs_key: provider.auth != AuthScheme::None,
+        needs_key: provider.needs_key(),
     };
     if matches!(key, Key::None) {
         require_another_key(state, &destination)?;

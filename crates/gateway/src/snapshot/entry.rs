@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::model_configuration::ModelConfiguration;
-use providers::catalog::AuthScheme;
 use providers::target::Target;
 
 use super::PlatformProviders;
@@ -126,7 +125,7 @@ fn key_source(
     if target.is_catalog_origin && platform.contains(provider) {
         return KeySource::Platform(KeyReference::Platform { provider });
     }
-    if target.provider.auth == AuthScheme::None {
+    if !target.provider.needs_key() {
         return KeySource::NotNeeded;
     }
     KeySource::Missing

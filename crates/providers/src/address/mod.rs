@@ -8,6 +8,8 @@
 
 pub(crate) mod template;
 
+use std::collections::BTreeMap;
+
 use http::Uri;
 use url::Url;
 
@@ -101,6 +103,10 @@ impl<'a> Resolver<'a> {
     /// The row's case for the values at hand, if there is one.
     fn case(&self) -> Result<Option<&'a BaseUrlCase>, InvalidCall> {
         for case in &self.provider.base_url_cases {
+            // Which host has a model says nothing of a host that has been given.
+            if case.variable == "model" && self.resolution.endpoint.is_some() {
+                continue;
+            }
             let value = self.known_value(&case.variable)?;
             if value.is_some_and(|value| case.holds_for(&value)) {
                 return Ok(Some(case));
@@ -121,7 +127,8 @@ impl<'a> Resolver<'a> {
         };
         let suffix = provider.endpoint_suffixes.get(name);
         let suffix = suffix.or(provider.endpoint_suffix.as_ref());
-        let base = with_suffix(own.clone(), suffix.map(String::as_str));
+        let base = with_endings(own.clone(), &provider.endpoint_endings);
+        let base = with_suffix(base, suffix.map(String::as_str));
         // An address that says the catalog's host once more leads nowhere else.
         let origin = Origin::of(&base);
         let mut is_catalog_origin = provider
@@ -379,6 +386,18 @@ fn is_host_label(value: &str) -> bool {
         && value.bytes().all(is_inner)
         && !value.starts_with('-')
         && !value.ends_with('-')
+}
+
+/// The address with the ending of its path replaced, where the row has one for it.
+fn with_endings(mut url: Url, endings: &BTreeMap<String, String>) -> Url {
+    let found = endings.iter().find_map(|(ending, other)| {
+        let rest = url.path().strip_suffix(ending.as_str())?;
+        Some(format!("{rest}{other}"))
+    });
+    if let Some(path) = found {
+        url.set_path(&path);
+    }
+    url
 }
 
 fn with_suffix(mut url: Url, suffix: Option<&str>) -> Url {

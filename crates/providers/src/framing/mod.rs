@@ -1,5 +1,6 @@
 //! Cutting a byte stream into messages.
 
 pub mod event_stream;
+pub mod ndjson;
 pub mod sse;
 pub mod sse_writer;

@@ -34,6 +34,9 @@ pub enum Landing {
     Endpoint(String),
     /// `ignored`: it only concerns LangChain's own objects.
     Ignored,
+    /// `dropped`: LangChain takes it and sends nothing of it, so that it is left out and
+    /// said to be.
+    Dropped,
 }
 
 impl TryFrom<String> for Landing {
@@ -59,6 +62,7 @@ impl TryFrom<String> for Landing {
             ("streaming", None) => Self::Streaming,
             ("stream_usage", None) => Self::StreamUsage,
             ("ignored", None) => Self::Ignored,
+            ("dropped", None) => Self::Dropped,
             _ => return Err(format!("`{text}` is no place where a parameter can land")),
         })
     }
@@ -88,6 +92,7 @@ impl fmt::Display for Landing {
             Self::Responses(Some(value)) => write!(formatter, "responses:{value}"),
             Self::Endpoint(variable) => write!(formatter, "endpoint:{variable}"),
             Self::Ignored => formatter.write_str("ignored"),
+            Self::Dropped => formatter.write_str("dropped"),
         }
     }
 }

@@ -6,6 +6,8 @@
 pub mod landing;
 mod names;
 
+use std::borrow::Cow;
+
 use domain::model_configuration::ModelSettings;
 use http::HeaderMap;
 use serde_json::{Map, Value};
@@ -83,7 +85,7 @@ impl Resolution {
         let parameters = settings.additional_params.as_ref().unwrap_or(&nothing);
         for name in &provider.endpoint_parameters {
             if let Some(value) = parameters.get(name) {
-                resolution.take_endpoint(name, value);
+                resolution.take_endpoint(provider, name, value);
             }
         }
         // Explicit `model_kwargs` come last: LangChain lets them win over arguments.
@@ -113,7 +115,12 @@ impl Resolution {
         match provider.parameter(name).map(|row| &row.lands) {
             Some(landing) => self.land(landing, name, value),
             None if IGNORED.contains(&name) => {}
+            // What `model_kwargs` says goes wherever LangChain takes `model_kwargs` at all.
             None => match provider.unknown_parameters {
+                _ if !outer.is_empty() => {
+                    self.refuse_credential_headers(&[outer, &[name]].concat(), value);
+                    self.body.insert(name.to_owned(), value.clone());
+                }
                 UnknownParameters::Body => {
                     self.refuse_credential_headers(&[outer, &[name]].concat(), value);
                     self.body.insert(name.to_owned(), value.clone());
@@ -150,6 +157,7 @@ impl Resolution {
             Landing::Endpoint(_) => self
                 .endpoint_values
                 .push((name.to_owned(), plain_text(value))),
+            Landing::Dropped => self.dropped.push(name.to_owned()),
             // A merge inside a merge has no meaning.
             Landing::Merge | Landing::Ignored => {}
         }
@@ -254,10 +262,10 @@ impl Resolution {
         }
     }
 
-    fn take_endpoint(&mut self, name: &str, value: &Value) {
+    fn take_endpoint(&mut self, provider: &Provider, name: &str, value: &Value) {
         match value {
             Value::Null => {}
-            Value::String(text) => match endpoint::parse(text) {
+            Value::String(text) => match endpoint::parse(&with_scheme(provider, text)) {
                 Ok(url) => {
                     self.endpoint.get_or_insert((name.to_owned(), url));
                 }
@@ -276,6 +284,14 @@ impl Resolution {
             self.errors
                 .push(wrong(&[name], &format!("`{name}` must be an object")));
         }
+    }
+}
+
+/// An endpoint with the scheme that the row gives to one without.
+fn with_scheme<'a>(provider: &Provider, text: &'a str) -> Cow<'a, str> {
+    match &provider.endpoint_scheme {
+        Some(scheme) if !text.contains("://") => format!("{scheme}://{text}").into(),
+        _ => text.into(),
     }
 }
 

@@ -33,6 +33,7 @@ pub(super) fn checked_header(
     Ok((header, value))
 }
 
+/// Whether a header of this name, in lower case, would hold a credential.
 pub(super) fn is_credential_header(lower: &str) -> bool {
     let words = lower.replace('-', "_");
     matches!(

@@ -3,7 +3,10 @@
 //! (clients speak it to us) and as a protocol (we speak it to a provider).
 
 pub(crate) mod anthropic_messages;
+pub(crate) mod cohere_chat;
+pub(crate) mod ollama_chat;
 pub(crate) mod openai_chat;
+mod part_writer;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -34,6 +37,8 @@ pub fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> 
     match target.protocol {
         Protocol::OpenaiChat => openai_chat::encode::encode(call, target),
         Protocol::AnthropicMessages => anthropic_messages::encode::encode(call, target),
+        Protocol::OllamaChat => ollama_chat::encode::encode(call, target),
+        Protocol::CohereChat => cohere_chat::encode::encode(call, target),
     }
 }
 
@@ -55,6 +60,8 @@ pub fn decode(
     let mut reply = match target.protocol {
         Protocol::OpenaiChat => openai_chat::response::decode(body),
         Protocol::AnthropicMessages => anthropic_messages::response::decode(body),
+        Protocol::OllamaChat => ollama_chat::response::decode(body),
+        Protocol::CohereChat => cohere_chat::response::decode(body),
     }?;
     reply.created.get_or_insert(now.as_second());
     Ok(reply)
@@ -72,6 +79,8 @@ pub fn decode_error(
     let mut error = match target.protocol {
         Protocol::OpenaiChat => openai_chat::error::decode(status, body),
         Protocol::AnthropicMessages => anthropic_messages::error::decode(status, body),
+        Protocol::OllamaChat => ollama_chat::error::decode(status, body),
+        Protocol::CohereChat => cohere_chat::error::decode(status, body),
     };
     error.retry_after = error::retry_after(headers, now).or(error.retry_after);
     error
@@ -86,6 +95,8 @@ pub struct Decoder {
 enum StreamDecoder {
     OpenAiChat(openai_chat::stream::StreamDecoder),
     AnthropicMessages(anthropic_messages::stream::StreamDecoder),
+    OllamaChat(ollama_chat::stream::StreamDecoder),
+    CohereChat(cohere_chat::stream::StreamDecoder),
 }
 
 impl Decoder {
@@ -98,6 +109,12 @@ impl Decoder {
             }
             Protocol::AnthropicMessages => {
                 StreamDecoder::AnthropicMessages(anthropic_messages::stream::StreamDecoder::new())
+            }
+            Protocol::OllamaChat => {
+                StreamDecoder::OllamaChat(ollama_chat::stream::StreamDecoder::new())
+            }
+            Protocol::CohereChat => {
+                StreamDecoder::CohereChat(cohere_chat::stream::StreamDecoder::new())
             }
         };
         Self { format, now }
@@ -112,6 +129,8 @@ impl Decoder {
         let result = match &mut self.format {
             StreamDecoder::OpenAiChat(decoder) => decoder.push(bytes, events),
             StreamDecoder::AnthropicMessages(decoder) => decoder.push(bytes, events),
+            StreamDecoder::OllamaChat(decoder) => decoder.push(bytes, events),
+            StreamDecoder::CohereChat(decoder) => decoder.push(bytes, events),
         };
         self.date(&mut events[first_new..]);
         result
@@ -126,6 +145,8 @@ impl Decoder {
         let result = match &mut self.format {
             StreamDecoder::OpenAiChat(decoder) => decoder.finish(events),
             StreamDecoder::AnthropicMessages(decoder) => decoder.finish(events),
+            StreamDecoder::OllamaChat(decoder) => decoder.finish(events),
+            StreamDecoder::CohereChat(decoder) => decoder.finish(events),
         };
         self.date(&mut events[first_new..]);
         result

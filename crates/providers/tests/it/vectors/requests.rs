@@ -71,7 +71,7 @@ fn both(suite: &Suite, record: &Record) -> Result<(Made, Option<Made>), String> 
         Some(secret) => {
             Some(Credential::parse(provider, secret).map_err(|error| error.to_string())?)
         }
-        None if provider.credential_fields.is_empty() => None,
+        None if !provider.needs_key() => None,
         None => return Err("no key".to_owned()),
     };
     let body = Bytes::from(record.body(suite.structured_output).to_string());

@@ -67,6 +67,10 @@ pub(crate) fn stream_bytes(record: &Record) -> String {
     let chunks = record.provider_stream.as_ref().and_then(Value::as_array);
     let mut text = String::new();
     for chunk in chunks.into_iter().flatten() {
+        if record.stream_encoding == "ndjson" {
+            text.push_str(&format!("{chunk}\n"));
+            continue;
+        }
         if record.stream_encoding == "sse_named" {
             let name = chunk["type"].as_str().unwrap_or_default();
             text.push_str(&format!("event: {name}\n"));

@@ -112,10 +112,7 @@ fn baseten() {
         "baseten",
         include_str!("../../vectors/baseten.jsonl"),
         39,
-        &[
-            ("baseten/tool_bad_json_args", NO_PYTHON_SIDE_CHECKS),
-            ("baseten/model_url", NOT_YET),
-        ],
+        &[("baseten/tool_bad_json_args", NO_PYTHON_SIDE_CHECKS)],
     );
     suite.run();
 }
@@ -194,7 +191,6 @@ fn nvidia() {
             ("nvidia/timeout_retries", OWN_FIELDS),
             ("nvidia/timeout_int", OWN_FIELDS),
             ("nvidia/no_api_key", OWN_FIELDS),
-            ("nvidia/vlm_image", NOT_YET),
             ("nvidia/parallel_tool_results", NOTHING_IS_LOST),
             ("nvidia/tools_long_conversation", NOTHING_IS_LOST),
             ("nvidia/structured_default", NOTHING_IS_LOST),
