@@ -27,6 +27,7 @@ pub mod shutdown;
 pub mod snapshots;
 pub mod system_defaults;
 pub mod telemetry;
+pub mod traces;
 pub mod vault_check;
 pub mod vault_setup;
 pub mod wiring;

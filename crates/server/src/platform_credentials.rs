@@ -39,7 +39,11 @@ fn credential(provider: &str, place: &str) -> Result<Credential, String> {
     Credential::parse(row, &secret).map_err(|error| error.message)
 }
 
-fn read(place: &str) -> Result<String, String> {
+/// What lies where `env:NAME` or `file:PATH` says.
+///
+/// # Errors
+/// When nothing does, in words for the operator.
+pub fn read(place: &str) -> Result<String, String> {
     if let Some(name) = place.strip_prefix("env:") {
         let value = std::env::var_os(name).ok_or_else(|| format!("{name} is not set"))?;
         return value

@@ -16,6 +16,9 @@ use crate::shutdown::Signals;
 use crate::telemetry;
 use crate::wiring::{self, Runtime, Server};
 
+/// How long what the calls left may take to be written, after the last of them.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
 /// Run the server
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -55,6 +58,8 @@ impl Serve {
         let runtime = Runtime {
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            calls_are_over: CancellationToken::new(),
+            recorders: TaskTracker::new(),
         };
         let server = wiring::assemble(&settings, &runtime).await?;
         let addresses = ports.addresses()?;
@@ -145,6 +150,14 @@ async fn end(settings: &Settings, runtime: &Runtime, signals: &mut Signals) {
         () = runtime.tasks.wait() => {}
         () = tokio::time::sleep(limit) => tracing::warn!("some tasks did not end in time"),
         () = signals.next() => tracing::warn!("a second signal: calls under way are cut off"),
+    }
+    runtime.calls_are_over.cancel();
+    runtime.recorders.close();
+    if tokio::time::timeout(LAST_WRITES, runtime.recorders.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!("not everything that calls left could be written in time");
     }
     tracing::info!("stopped");
 }

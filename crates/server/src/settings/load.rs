@@ -179,6 +179,10 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         let message = "`server.shutdown_seconds` is not a number of seconds from 0";
         return Err(SettingsError(message.to_owned()));
     }
+    if !(0.0..=1.0).contains(&settings.telemetry.sample_ratio) {
+        let message = "`telemetry.sample_ratio` is not a number from 0 to 1";
+        return Err(SettingsError(message.to_owned()));
+    }
     let url = settings.database_url();
     if !["sqlite:", "postgres:", "postgresql:"]
         .iter()

@@ -25,6 +25,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// `[log]`
     pub log: LogSettings,
+    /// `[telemetry]`
+    pub telemetry: TelemetrySettings,
     /// `[platform_credentials]`: provider → `env:NAME` or `file:PATH`.
     #[serde(default)]
     pub platform_credentials: BTreeMap<String, String>,
@@ -110,6 +112,21 @@ pub struct LimitSettings {
     pub call_seconds: f64,
     /// Whether targets that fail again and again are skipped for a while.
     pub circuit_breakers: bool,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// The base address of an OpenTelemetry collector.
+    pub otlp_endpoint: Option<String>,
+    /// Headers of every request to it: name → `env:NAME` or `file:PATH`.
+    #[serde(default)]
+    pub otlp_headers: BTreeMap<String, String>,
+    /// The part of the calls that is traced where the client decides nothing, from 0 to 1.
+    pub sample_ratio: f64,
+    /// The name that this installation has in traces.
+    pub service_name: String,
 }
 
 /// `[log]`

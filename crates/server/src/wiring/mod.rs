@@ -30,6 +30,7 @@ use crate::metrics::ProcessMetrics;
 use crate::ports::{GatewayCheck, LoggedUsage, simulated_origin};
 use crate::role_planner::SnapshotPlanner;
 use crate::settings::{Settings, seconds};
+use crate::traces;
 use foundation::Foundation;
 use routers::{Planes, Routers};
 
@@ -56,6 +57,10 @@ pub struct Runtime {
     pub shutdown: CancellationToken,
     /// Tasks that shutdown waits for.
     pub tasks: TaskTracker,
+    /// Cancelled when no call is under way any more: what they left is written and sent.
+    pub calls_are_over: CancellationToken,
+    /// Tasks that take what calls leave; shutdown waits for them last.
+    pub recorders: TaskTracker,
 }
 
 /// Opens database and vault and puts the server together; its background tasks begin.
@@ -71,7 +76,13 @@ pub async fn assemble(settings: &Settings, runtime: &Runtime) -> anyhow::Result<
     let gateway_metrics = gateway::metrics::Metrics::register(&mut registry);
     let control_metrics = control::metrics::Metrics::register(&mut registry);
 
-    let dependencies = dependencies(runtime, &foundation, gateway_metrics);
+    let mut dependencies = dependencies(runtime, &foundation, gateway_metrics);
+    if let Some((traces, sending)) = traces::from_settings(settings, &mut registry)? {
+        runtime
+            .recorders
+            .spawn(sending.run(runtime.calls_are_over.clone()));
+        dependencies.traces = Some(traces);
+    }
     let gateway = Gateway::new(gateway_settings, dependencies)?;
     let parts = control_parts(settings, &foundation, &gateway, control_metrics.clone());
     tasks::begin(runtime, &foundation, control_metrics);

@@ -20,5 +20,6 @@ mod settings;
 mod shutdown;
 mod support;
 mod threat_model;
+mod traces;
 mod vault;
 mod vault_online;
