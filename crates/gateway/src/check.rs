@@ -9,7 +9,7 @@ use providers::chat::call::{ChatCall, Message, Role, Sampling};
 use providers::chat::part::Content;
 use providers::error::ErrorKind;
 
-use crate::attempt::{Call, Failed, exchange, prepare};
+use crate::attempt::{Call, Failed, exchange, forget_refused_token, prepare};
 use crate::error::CallError;
 use crate::gateway::Gateway;
 use crate::snapshot::Entry;
@@ -72,7 +72,13 @@ impl Gateway {
             })?;
         prepared.idle = prepared.idle.min(CHECK_LIMIT);
         let deadline = tokio::time::Instant::now() + CHECK_LIMIT;
-        match exchange(self, call, &prepared, deadline).await {
+        let mut tried = exchange(self, call, &mut prepared, deadline).await;
+        if let Err(failed) = &tried
+            && forget_refused_token(self, &prepared, failed)
+        {
+            tried = exchange(self, call, &mut prepared, deadline).await;
+        }
+        match tried {
             Ok(_) => {
                 let key = prepared.circuit_key(organization_id);
                 self.circuits.works(&key, entry);

@@ -14,6 +14,7 @@ use crate::meter::UsageSink;
 use crate::metrics::Metrics;
 use crate::secrets::SecretSource;
 use crate::snapshot::Snapshot;
+use crate::tokens::Tokens;
 use crate::trace::TraceSink;
 use crate::upstream::egress::EgressSettings;
 use crate::upstream::in_process::InProcessOrigins;
@@ -65,7 +66,8 @@ pub struct Gateway {
     pub(crate) traces: Option<Arc<dyn TraceSink>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    pub(crate) upstream: Upstream,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) metrics: Metrics,
     pub(crate) limits: Limits,
     pub(crate) body_room: BodyRoom,
@@ -107,7 +109,8 @@ impl Gateway {
             traces: dependencies.traces,
             clock: dependencies.clock,
             entropy: dependencies.entropy,
-            upstream,
+            upstream: Arc::new(upstream),
+            tokens: Arc::default(),
             metrics: dependencies.metrics,
             body_room: BodyRoom::new(limits.request_bodies_bytes),
             limits,

@@ -9,6 +9,7 @@
 //! * `resolve`: the plan, an ordered list of targets for one call.
 //! * [`limit`]: bounds on time and size.
 //! * `attempt`: tries, retries and fallbacks, and the circuit breakers that skip targets.
+//! * `tokens`: access tokens that credentials are exchanged for.
 //! * [`upstream`]: the one owner of outbound sockets, with its egress guard.
 //! * `stream`: a provider's stream, forwarded as it comes.
 //! * [`meter`]: what every call and attempt took; [`trace`]: when each part of it was.
@@ -32,6 +33,7 @@ pub mod secrets;
 mod serve;
 pub mod snapshot;
 mod stream;
+mod tokens;
 pub mod trace;
 pub mod upstream;
 

@@ -14,6 +14,7 @@ use providers::protocol::{Decoder, decode, decode_error, render};
 use tokio::time::{Instant, timeout};
 
 use super::Call;
+use super::authorize;
 use super::prepare::{Passage, Prepared};
 use crate::gateway::Gateway;
 use crate::stream::{Broken, OpenStream, Pipe};
@@ -44,6 +45,7 @@ pub(crate) enum Content {
 }
 
 /// How a try failed.
+#[derive(Clone)]
 pub(crate) enum Failed {
     /// Nothing was sent, for this reason.
     NotSent(String),
@@ -74,13 +76,15 @@ impl From<ProviderError> for Failed {
     }
 }
 
-/// Sends once.
+/// Puts the credential in, and sends once.
 pub(crate) async fn exchange(
     gateway: &Gateway,
     call: &Call,
-    prepared: &Prepared<'_>,
+    prepared: &mut Prepared<'_>,
     deadline: Instant,
 ) -> Result<Received, Failed> {
+    authorize(gateway, prepared, deadline).await?;
+    let prepared = &*prepared;
     let timing = Timing {
         connect: gateway.limits.connect,
         idle: prepared.idle,

@@ -1,5 +1,6 @@
 //! Tries, retries and fallbacks: from a plan to an answer.
 
+mod authorize;
 mod call;
 mod circuits;
 mod exchange;
@@ -16,6 +17,7 @@ use providers::auth::Credential;
 use providers::error::Loss;
 use tokio::time::Instant;
 
+pub(crate) use authorize::{authorize, forget_refused_token};
 pub(crate) use call::Call;
 pub use circuits::CircuitBreakers;
 pub(crate) use circuits::{
@@ -156,7 +158,7 @@ async fn try_target(
     gateway: &Gateway,
     call: &Call,
     entry: &Arc<Entry>,
-    (prepared, key): (Prepared<'_>, CircuitKey),
+    (mut prepared, key): (Prepared<'_>, CircuitKey),
     limit: Limit,
     meter: &mut CallMeter,
 ) -> Result<Answer, Left> {
@@ -170,11 +172,13 @@ async fn try_target(
         };
         tries += 1;
         meter.attempt_begins(entry);
-        let failed = match exchange(gateway, call, &prepared, limit.deadline).await {
+        let failed = match exchange(gateway, call, &mut prepared, limit.deadline).await {
             Ok(received) => return Ok(answer(entry, prepared, received, permit)),
             Err(failed) => failed,
         };
-        let (policy_failure, error) = judge(failed, &prepared, permit);
+        // An access token that has been revoked says nothing about the credential.
+        let is_stale = forget_refused_token(gateway, &prepared, &failed);
+        let (policy_failure, error) = judge(failed, &prepared, (!is_stale).then_some(permit));
         meter.attempt_ends(error.outcome, None);
         let history = History {
             tries,
@@ -182,7 +186,12 @@ async fn try_target(
             has_fallback: limit.has_fallback,
             jitter: jitter(gateway.entropy.as_ref()),
         };
-        let step = next_step(policy_failure, &history, max_retries);
+        let step = if is_stale {
+            let after = Duration::ZERO;
+            Step::Retry { after }
+        } else {
+            next_step(policy_failure, &history, max_retries)
+        };
         log_failure(meter.request_id(), tries, &error, step);
         match step {
             Step::Retry { after } => {
@@ -220,19 +229,21 @@ fn answer(
     };
     Answer {
         entry: Arc::clone(entry),
+        credential: prepared.credential().cloned(),
         losses: prepared.losses,
         headers: received.headers,
         content,
-        credential: prepared.credential,
     }
 }
 
 /// The failure for policy, and for the client; the circuit is told too.
-fn judge(failed: Failed, prepared: &Prepared<'_>, permit: Permit) -> (Failure, CallError) {
+fn judge(failed: Failed, prepared: &Prepared<'_>, permit: Option<Permit>) -> (Failure, CallError) {
     match failed {
         Failed::NotSent(reason) => (Failure::NotSent, CallError::egress(reason)),
         Failed::Provider(error) => {
-            permit.fails(&error);
+            if let Some(permit) = permit {
+                permit.fails(&error);
+            }
             let failure = Failure::Provider {
                 kind: error.kind,
                 retry_after: error.retry_after,

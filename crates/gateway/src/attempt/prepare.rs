@@ -1,4 +1,4 @@
-//! Making the request for one target: translation, then credential.
+//! Making the request for one target: translation, and the credential that goes in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use providers::protocol::{add_betas, encode};
 use providers::target::{HttpRequest, Target};
 use tokio::time::timeout;
 
+use super::authorize::Key;
 use super::{Call, CircuitKey};
 use crate::error::CallError;
 use crate::gateway::Gateway;
@@ -36,7 +37,7 @@ pub(crate) struct Prepared<'a> {
     pub(crate) passage: Passage,
     pub(crate) losses: Vec<Loss>,
     pub(crate) pool_key: Arc<PoolKey>,
-    pub(crate) credential: Option<Arc<Credential>>,
+    pub(crate) key: Option<Key<'a>>,
     pub(crate) idle: Duration,
 }
 
@@ -49,9 +50,14 @@ impl Prepared<'_> {
         }
     }
 
+    /// What the request is made with.
+    pub(crate) fn credential(&self) -> Option<&Arc<Credential>> {
+        self.key.as_ref().map(Key::credential)
+    }
+
     /// Knows every secret that went into the request.
     pub(crate) fn scrubber(&self) -> Scrubber {
-        scrubber(self.credential.as_deref())
+        scrubber(self.credential().map(Arc::as_ref))
     }
 }
 
@@ -78,10 +84,9 @@ pub(crate) async fn prepare<'a>(
         .map_err(|reason| CallError::uncallable(name, &reason.message))?;
     let (mut request, passage, losses) = translate(call, &route.target)?;
     forward_betas(call, &route.target, &mut request);
-    let credential = credential(gateway, route, name).await?;
-    if let Some(credential) = &credential {
-        let now = gateway.clock.now();
-        auth::apply(&route.target, credential, &mut request, now)
+    let key = key(gateway, route, name).await?;
+    if let Some(key) = &key {
+        auth::check(&route.target, key.credential())
             .map_err(|error| CallError::uncallable(name, &error.message))?;
     }
     Ok(Prepared {
@@ -90,7 +95,7 @@ pub(crate) async fn prepare<'a>(
         passage,
         losses,
         pool_key: pool_key(route, organization_id),
-        credential,
+        key,
         idle: route.idle.unwrap_or(gateway.limits.idle),
     })
 }
@@ -122,11 +127,11 @@ fn forward_betas(call: &Call, target: &Target, request: &mut HttpRequest) {
     }
 }
 
-async fn credential(
+async fn key<'a>(
     gateway: &Gateway,
-    route: &Route,
+    route: &'a Route,
     name: &str,
-) -> Result<Option<Arc<Credential>>, CallError> {
+) -> Result<Option<Key<'a>>, CallError> {
     let reference = match &route.key {
         KeySource::Own(reference) | KeySource::Platform(reference) => reference,
         KeySource::NotNeeded => return Ok(None),
@@ -143,11 +148,11 @@ async fn credential(
         }
     };
     if let Some(open) = gateway.secrets.cached(reference) {
-        return Ok(Some(open));
+        return Ok(Some(Key::new(reference, open)));
     }
     let opened = timeout(gateway.limits.secret, gateway.secrets.open(reference)).await;
     match opened.unwrap_or_else(|_| Err(SecretError::Unavailable("it is too slow".to_owned()))) {
-        Ok(opened) => Ok(Some(opened)),
+        Ok(opened) => Ok(Some(Key::new(reference, opened))),
         Err(error) => {
             tracing::warn!(error.message = %error, "a provider's key cannot be opened");
             Err(CallError::secret(&error))

@@ -21,6 +21,8 @@ pub struct Limits {
     pub request_body_grace: Duration,
     /// How long the vault may take to open a key that is not open yet.
     pub secret: Duration,
+    /// How long a request for an access token may take, from name resolution to its end.
+    pub token: Duration,
     /// Name resolution, TCP and TLS together.
     pub connect: Duration,
     /// The wait for a response header and between two pieces, where the
@@ -47,6 +49,7 @@ impl Default for Limits {
             request_body_bytes_per_second: 1024,
             request_body_grace: Duration::from_secs(15),
             secret: Duration::from_secs(2),
+            token: Duration::from_secs(15),
             connect: Duration::from_secs(10),
             idle: Duration::from_secs(600),
             call: Duration::from_secs(3600),

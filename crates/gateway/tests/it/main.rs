@@ -15,5 +15,6 @@ mod roles;
 mod secrets;
 mod streams;
 mod tls;
+mod tokens;
 mod traces;
 mod transport;

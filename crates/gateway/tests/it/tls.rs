@@ -30,14 +30,16 @@ pub(crate) struct TlsUpstream {
     _tasks: JoinSet<()>,
 }
 
-fn certificates(name: &str) -> (Vec<u8>, ServerConfig) {
+/// The certificate of a new authority, and a server that it vouches for.
+pub(crate) fn certificates(names: &[&str]) -> (Vec<u8>, ServerConfig) {
     let root_key = KeyPair::generate().expect("a key");
     let mut root = CertificateParams::new(Vec::new()).expect("parameters");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root_certificate = root.self_signed(&root_key).expect("a root");
     let issuer = Issuer::new(root, root_key);
     let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let leaf = CertificateParams::new(names).expect("parameters");
     let leaf = leaf.signed_by(&key, &issuer).expect("a certificate");
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -52,7 +54,7 @@ fn certificates(name: &str) -> (Vec<u8>, ServerConfig) {
 
 impl TlsUpstream {
     pub(crate) async fn start(name: &str, protocols: &[&str]) -> Self {
-        let (root, mut configuration) = certificates(name);
+        let (root, mut configuration) = certificates(&[name]);
         configuration.alpn_protocols = protocols
             .iter()
             .map(|protocol| protocol.as_bytes().to_vec())

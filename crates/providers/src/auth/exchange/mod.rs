@@ -214,7 +214,8 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp)
     let words = text("error_description").or(text("errorMessage")).or(code);
     let words = words.unwrap_or("it does not say why");
     ProviderError {
-        status: Some(status.as_u16()),
+        // A refusal is about the credential, whichever status says it.
+        status: Some(status.as_u16()).filter(|_| kind != ErrorKind::Authentication),
         code: code.map(str::to_owned),
         retry_after: retry_after(headers, now),
         ..ProviderError::new(kind, format!("no access token was given for it: {words}"))
