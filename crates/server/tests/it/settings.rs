@@ -55,7 +55,15 @@ fn the_default_file_documents_exactly_the_keys_that_exist() {
     figment.extract::<Settings>().unwrap();
     let documented: BTreeSet<String> = table.keys().cloned().collect();
     assert_eq!(documented, known("", &figment), "sections");
-    for section in ["server", "database", "vault", "egress", "limits", "log"] {
+    for section in [
+        "server",
+        "database",
+        "vault",
+        "egress",
+        "limits",
+        "telemetry",
+        "log",
+    ] {
         let documented: BTreeSet<String> =
             table[section].as_table().unwrap().keys().cloned().collect();
         assert_eq!(documented, known(section, &figment), "[{section}]");

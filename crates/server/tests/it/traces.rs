@@ -124,7 +124,10 @@ async fn a_call_is_one_trace_with_a_span_for_each_stage_and_attempt() {
         .collect();
     assert_eq!(
         errors,
-        [Some(Value::StringValue("provider_server_error".to_owned())), None]
+        [
+            Some(Value::StringValue("provider_server_error".to_owned())),
+            None
+        ]
     );
     let provider = Value::StringValue("simulated".to_owned());
     assert_eq!(
