@@ -21,9 +21,15 @@ pub trait Entropy: Send + Sync {
 /// A new identifier that sorts by the time it was made (UUIDv7, RFC 9562).
 #[must_use]
 pub fn time_ordered_id(clock: &dyn Clock, entropy: &dyn Entropy) -> Uuid {
+    time_ordered_id_at(clock.now(), entropy)
+}
+
+/// A new identifier that sorts by `time`.
+#[must_use]
+pub fn time_ordered_id_at(time: Timestamp, entropy: &dyn Entropy) -> Uuid {
     let mut random = [0; 10];
     entropy.fill(&mut random);
-    let milliseconds = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
+    let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or_default();
     Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid()
 }
 

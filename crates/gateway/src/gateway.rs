@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use domain::clock::{Clock, Entropy};
+use domain::price::PriceTable;
+use providers::chat::usage::Usage;
+use providers::target::Target;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attempt::{CircuitBreakers, Circuits, sweep_circuits_until};
 use crate::limit::Limits;
 use crate::limit::bodies::BodyRoom;
-use crate::meter::UsageSink;
+use crate::meter::{self, UsageSink};
 use crate::metrics::Metrics;
 use crate::secrets::SecretSource;
 use crate::snapshot::Snapshot;
@@ -42,6 +45,8 @@ pub struct Dependencies {
     pub usage: Arc<dyn UsageSink>,
     /// Takes the trace of every call, where somebody wants them.
     pub traces: Option<Arc<dyn TraceSink>>,
+    /// What tokens cost. Whoever follows the change feed stores new tables in it.
+    pub prices: Arc<ArcSwap<PriceTable>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness, for identifiers and backoff.
@@ -64,6 +69,7 @@ pub struct Gateway {
     pub(crate) secrets: Arc<dyn SecretSource>,
     pub(crate) usage: Arc<dyn UsageSink>,
     pub(crate) traces: Option<Arc<dyn TraceSink>>,
+    pub(crate) prices: Arc<ArcSwap<PriceTable>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) upstream: Arc<Upstream>,
@@ -107,6 +113,7 @@ impl Gateway {
             secrets: dependencies.secrets,
             usage: dependencies.usage,
             traces: dependencies.traces,
+            prices: dependencies.prices,
             clock: dependencies.clock,
             entropy: dependencies.entropy,
             upstream: Arc::new(upstream),
@@ -116,5 +123,12 @@ impl Gateway {
             limits,
             circuits,
         }))
+    }
+
+    /// What tokens of a target cost, in micro-dollars; none where the model has no price.
+    pub(crate) fn cost(&self, target: &Target, usage: Usage) -> Option<i64> {
+        let provider = target.provider.name.as_str();
+        let prices = self.prices.load();
+        prices.cost(provider, &target.model, None, &meter::tokens(usage))
     }
 }

@@ -44,7 +44,7 @@ async fn call(
     meter.stage_ends("authenticate");
     let (body, _room) = body::read(headers, body, &gateway.limits, &gateway.body_room).await?;
     let envelope = Envelope::scan(dialect, body).map_err(CallError::invalid)?;
-    meter.wants_stream(envelope.stream());
+    meter.request_is(&envelope);
     meter.stage_ends("ingress");
     let plan = resolve(&snapshot, &caller, &envelope, headers, gateway.limits.call)?;
     meter.role_is(plan.role);

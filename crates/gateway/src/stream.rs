@@ -238,7 +238,8 @@ impl AnswerStream {
         {
             permit.succeeds();
         }
-        self.meter.attempt_ends(outcome, self.pipe.usage());
+        self.meter
+            .attempt_ends(outcome, self.pipe.usage(), Some(200));
         self.meter.call_ends(200, outcome);
     }
 
@@ -280,7 +281,7 @@ impl Drop for AnswerStream {
     fn drop(&mut self) {
         if self.upstream.is_some() {
             self.meter
-                .attempt_ends(Outcome::ClientClosed, self.pipe.usage());
+                .attempt_ends(Outcome::ClientClosed, self.pipe.usage(), Some(200));
         }
     }
 }

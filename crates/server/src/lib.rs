@@ -6,6 +6,7 @@
 //! * [`snapshots`], [`freshness`]: what the gateway reads follows what the control plane
 //!   writes, here and on other nodes.
 //! * [`secrets`]: opened credentials, for a while, from sealed rows in memory.
+//! * [`usage`]: what calls took, into the database.
 //! * [`hardening`]: what the process gives up, so that its memory stays its own.
 //! * [`http`]: sockets towards clients.
 
@@ -28,6 +29,7 @@ pub mod snapshots;
 pub mod system_defaults;
 pub mod telemetry;
 pub mod traces;
+pub mod usage;
 pub mod vault_check;
 pub mod vault_setup;
 pub mod wiring;

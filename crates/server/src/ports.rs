@@ -8,7 +8,6 @@ use control::state::{Check, LiveCheck};
 use domain::id::OrganizationId;
 use domain::model_configuration::ModelConfiguration;
 use gateway::Gateway;
-use gateway::meter::{AttemptRecord, UsageSink};
 use gateway::upstream::in_process::{InProcessOrigins, InProcessService};
 use http::Request;
 use providers::catalog;
@@ -39,25 +38,6 @@ impl LiveCheck for GatewayCheck {
             is_auth_error: outcome.is_auth_error,
             latency_ms: u64::try_from(outcome.latency.as_millis()).unwrap_or(u64::MAX),
         }]
-    }
-}
-
-/// Takes attempt records where nothing keeps them yet: into the log, for who listens.
-pub struct LoggedUsage;
-
-impl UsageSink for LoggedUsage {
-    fn record(&self, record: AttemptRecord) {
-        tracing::debug!(
-            request.id = record.request_id,
-            model_configuration.id = %record.model_configuration_id,
-            attempt.number = record.attempt,
-            attempt.outcome = record.outcome.as_str(),
-            gen_ai.provider.name = record.provider,
-            gen_ai.usage.input_tokens = record.usage.map(|usage| usage.input_tokens()),
-            gen_ai.usage.output_tokens = record.usage.map(|usage| usage.output_tokens),
-            duration_ms = u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX),
-            "attempt"
-        );
     }
 }
 

@@ -17,6 +17,7 @@ use store::{Database, StoreError, agent_roles, api_keys, model_configurations, s
 use tokio::sync::watch;
 
 use crate::secrets::SealedRows;
+use crate::usage::prices::Prices;
 
 /// Between two tries to read what changed.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -26,6 +27,7 @@ pub struct Snapshots {
     database: Database,
     snapshot: Arc<ArcSwap<Snapshot>>,
     sealed: Arc<SealedRows>,
+    prices: Prices,
     /// The revision that snapshot and sealed rows are at.
     revision: watch::Sender<i64>,
 }
@@ -39,12 +41,14 @@ impl Snapshots {
         database: Database,
         platform_providers: BTreeSet<String>,
         sealed: Arc<SealedRows>,
+        prices: Prices,
     ) -> Result<Self, StoreError> {
         let empty = Snapshot::empty(platform_providers);
         let snapshots = Self {
             database,
             snapshot: Arc::new(ArcSwap::from_pointee(empty)),
             sealed,
+            prices,
             revision: watch::channel(0).0,
         };
         // The revision is read first: what is committed meanwhile is read twice, never missed.
@@ -95,7 +99,10 @@ impl Snapshots {
                 for change in changes {
                     match change {
                         Change::Organization(id) => self.read_organization(*revision, *id).await?,
-                        Change::SystemDefaults => self.read_system_defaults(*revision).await?,
+                        Change::SystemDefaults => {
+                            self.prices.read(&self.database).await?;
+                            self.read_system_defaults(*revision).await?;
+                        }
                     }
                 }
                 self.revision.send_replace(*revision);
@@ -117,6 +124,7 @@ impl Snapshots {
                 .map(|it| (it.organization_id, it.role, it.model_configuration_id))
                 .collect(),
         };
+        self.prices.read(&self.database).await?;
         self.sealed.replace_all(secrets, keys);
         let platform_providers = self.snapshot.load().platform_providers().clone();
         let snapshot = Snapshot::build(revision, platform_providers, rows);

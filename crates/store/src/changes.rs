@@ -35,7 +35,7 @@ pub(crate) const CHANNEL: &str = "quartermaster_changes";
 pub enum Change {
     /// Something of this organisation: configurations, keys or secrets.
     Organization(OrganizationId),
-    /// System defaults.
+    /// What belongs to the installation: system defaults, prices.
     SystemDefaults,
 }
 

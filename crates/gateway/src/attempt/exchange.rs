@@ -53,6 +53,16 @@ pub(crate) enum Failed {
     Provider(ProviderError),
 }
 
+impl Failed {
+    /// The provider's HTTP status, where it answered.
+    pub(crate) const fn status(&self) -> Option<u16> {
+        match self {
+            Self::NotSent(_) => None,
+            Self::Provider(error) => error.status,
+        }
+    }
+}
+
 impl From<UpstreamError> for Failed {
     fn from(error: UpstreamError) -> Self {
         error

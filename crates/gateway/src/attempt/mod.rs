@@ -176,10 +176,11 @@ async fn try_target(
             Ok(received) => return Ok(answer(entry, prepared, received, permit)),
             Err(failed) => failed,
         };
+        let status = failed.status();
         // An access token that has been revoked says nothing about the credential.
         let is_stale = forget_refused_token(gateway, &prepared, &failed);
         let (policy_failure, error) = judge(failed, &prepared, (!is_stale).then_some(permit));
-        meter.attempt_ends(error.outcome, None);
+        meter.attempt_ends(error.outcome, None, status);
         let history = History {
             tries,
             time_left: limit.deadline.saturating_duration_since(Instant::now()),

@@ -39,7 +39,7 @@ pub(crate) fn success(dialect: WireFormat, answer: Answer, mut meter: CallMeter)
     let body = match answer.content {
         Content::Whole { body, usage } => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            meter.attempt_ends(Outcome::Success, usage);
+            meter.attempt_ends(Outcome::Success, usage, Some(200));
             meter.call_ends(200, Outcome::Success);
             Body::from(body)
         }

@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 
 use domain::agent_role::AgentRole;
 use domain::api_key::Caller;
-use domain::clock::time_ordered_id;
+use domain::clock::{time_ordered_id, time_ordered_id_at};
+use domain::id::CallId;
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use providers::chat::WireFormat;
 use providers::chat::usage::Usage;
+use providers::pass_through::Envelope;
+use uuid::Uuid;
 
-use super::{AttemptRecord, KeyOwner, Outcome};
+use super::{AttemptRecord, CallEnd, KeyOwner, Outcome};
 use crate::gateway::Gateway;
 use crate::metrics::FinishedCall;
 use crate::snapshot::{Entry, KeySource, Route};
@@ -21,13 +24,18 @@ use crate::trace::{AttemptTrace, CallTrace, Recorder};
 const CLIENT_CLOSED: u16 = 499;
 /// The longest request id or run id that is taken over from a client.
 const LONGEST_ID: usize = 128;
+/// How much of what a client sent as `model` is recorded, in characters.
+const LONGEST_NAME: usize = 255;
 
 /// The record of one call. Dropped before its end, it notes that the client went away.
 pub(crate) struct CallMeter {
     gateway: Arc<Gateway>,
     dialect: WireFormat,
+    call_id: CallId,
+    called_at: Timestamp,
     request_id: String,
     run_id: Option<String>,
+    model_asked: String,
     caller: Option<Arc<Caller>>,
     role: Option<AgentRole>,
     is_stream: bool,
@@ -35,6 +43,8 @@ pub(crate) struct CallMeter {
     started: Instant,
     attempts: u32,
     attempt: Option<Attempt>,
+    /// The attempt that ended last. It waits to learn whether the call ends with it.
+    ended: Option<Box<AttemptRecord>>,
     entry: Option<Arc<Entry>>,
     usage: Option<Usage>,
     time_to_first_byte: Option<Duration>,
@@ -52,11 +62,16 @@ struct Attempt {
 impl CallMeter {
     pub(crate) fn begin(gateway: &Arc<Gateway>, dialect: WireFormat, headers: &HeaderMap) -> Self {
         gateway.metrics.call_begins();
+        let called_at = gateway.clock.now();
+        let call_id = time_ordered_id_at(called_at, gateway.entropy.as_ref());
         Self {
             gateway: Arc::clone(gateway),
             dialect,
-            request_id: request_id(gateway, headers),
-            run_id: client_id(headers.get("x-run-id")),
+            call_id: CallId(call_id),
+            called_at,
+            request_id: client_request_id(headers).unwrap_or_else(|| call_id.to_string()),
+            run_id: run_id(headers.get("x-run-id")),
+            model_asked: String::new(),
             caller: None,
             role: None,
             is_stream: false,
@@ -64,6 +79,7 @@ impl CallMeter {
             started: Instant::now(),
             attempts: 0,
             attempt: None,
+            ended: None,
             entry: None,
             usage: None,
             time_to_first_byte: None,
@@ -100,8 +116,12 @@ impl CallMeter {
         self.role = role;
     }
 
-    pub(crate) const fn wants_stream(&mut self, is_stream: bool) {
-        self.is_stream = is_stream;
+    /// What the request asks for, as far as it is recorded.
+    pub(crate) fn request_is(&mut self, envelope: &Envelope) {
+        self.is_stream = envelope.stream();
+        let listed = envelope.models().and_then(<[String]>::first);
+        let asked = envelope.model().or(listed.map(String::as_str));
+        self.model_asked = asked.map(shortened).unwrap_or_default();
     }
 
     /// A part of the call that is no attempt has ended.
@@ -115,6 +135,7 @@ impl CallMeter {
         if let Some(trace) = &mut self.trace {
             trace.attempt_begins();
         }
+        self.record(None);
         self.attempts += 1;
         self.entry = Some(Arc::clone(entry));
         self.attempt = Some(Attempt {
@@ -133,7 +154,13 @@ impl CallMeter {
         }
     }
 
-    pub(crate) fn attempt_ends(&mut self, outcome: Outcome, usage: Option<Usage>) {
+    /// An attempt is over; `status` is the provider's, where it answered.
+    pub(crate) fn attempt_ends(
+        &mut self,
+        outcome: Outcome,
+        usage: Option<Usage>,
+        status: Option<u16>,
+    ) {
         let Some(attempt) = self.attempt.take() else {
             return;
         };
@@ -160,25 +187,43 @@ impl CallMeter {
         metrics.attempt_ends(route.metrics(metrics), outcome, usage);
         let Some(caller) = &self.caller else { return };
         let configuration = &attempt.entry.configuration;
-        self.gateway.usage.record(AttemptRecord {
+        let cost_micros = usage.and_then(|usage| self.gateway.cost(&route.target, usage));
+        self.ended = Some(Box::new(AttemptRecord {
+            call_id: self.call_id,
+            called_at: self.called_at,
             request_id: self.request_id.clone(),
             organization_id: caller.organization_id,
             api_key_id: caller.api_key_id,
             run_id: self.run_id.clone(),
             role: self.role,
+            dialect: self.dialect.as_str(),
+            model_asked: self.model_asked.clone(),
             model_configuration_id: configuration.id,
             revision: configuration.revision,
             provider,
+            protocol: route.target.protocol,
             model: route.target.model.clone(),
+            model_answered: None,
+            service_tier: None,
             key_owner: key_owner(&route.key),
             attempt: self.attempts,
             is_stream: self.is_stream,
             usage,
+            cost_micros,
             outcome,
+            status,
             started_at: attempt.started_at,
             duration: attempt.started.elapsed(),
             time_to_first_byte: attempt.time_to_first_byte,
-        });
+            call: None,
+        }));
+    }
+
+    /// Hands on the attempt that ended last, and whether the call ended with it.
+    fn record(&mut self, call: Option<CallEnd>) {
+        if let Some(ended) = self.ended.take() {
+            self.gateway.usage.record(AttemptRecord { call, ..*ended });
+        }
     }
 
     /// The call is over: its metrics and its one line of log.
@@ -198,6 +243,12 @@ impl CallMeter {
         metrics.call_ends(&call, provider);
         self.log(status, outcome, duration);
         self.trace_ends(status, outcome, duration);
+        self.record(Some(CallEnd {
+            outcome,
+            status,
+            duration,
+            time_to_first_byte: self.time_to_first_byte,
+        }));
     }
 
     fn trace_ends(&mut self, status: u16, outcome: Outcome, duration: Duration) {
@@ -257,7 +308,7 @@ impl CallMeter {
 
 impl Drop for CallMeter {
     fn drop(&mut self) {
-        self.attempt_ends(Outcome::ClientClosed, None);
+        self.attempt_ends(Outcome::ClientClosed, None, None);
         self.call_ends(CLIENT_CLOSED, Outcome::ClientClosed);
     }
 }
@@ -286,6 +337,18 @@ pub(crate) fn request_id(gateway: &Gateway, headers: &HeaderMap) -> String {
 /// The id that the client gave the request.
 pub(crate) fn client_request_id(headers: &HeaderMap) -> Option<String> {
     client_id(headers.get("x-request-id"))
+}
+
+/// The run that a client names. A UUID is written in one way, however it was spelled, so
+/// that all its calls are found under it.
+fn run_id(value: Option<&HeaderValue>) -> Option<String> {
+    let text = client_id(value)?;
+    Some(Uuid::try_parse(&text).map_or(text, |id| id.to_string()))
+}
+
+/// As much of a text as is worth keeping.
+fn shortened(text: &str) -> String {
+    text.chars().take(LONGEST_NAME).collect()
 }
 
 /// An id that a client chose, if it is short and visible.

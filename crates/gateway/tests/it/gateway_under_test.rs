@@ -249,6 +249,7 @@ impl Workshop {
             secrets: Arc::new(vault),
             traces: self.traces.clone(),
             usage: Arc::clone(&records) as Arc<dyn UsageSink>,
+            prices: Arc::default(),
             clock: self.clock,
             entropy: Arc::new(NoEntropy),
             resolver: self.resolver,

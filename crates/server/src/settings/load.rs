@@ -168,6 +168,7 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         ("limits.connect_seconds", settings.limits.connect_seconds),
         ("limits.idle_seconds", settings.limits.idle_seconds),
         ("limits.call_seconds", settings.limits.call_seconds),
+        ("usage.flush_seconds", settings.usage.flush_seconds),
     ];
     for (key, value) in positive {
         if !(value > 0.0 && value <= 1e9) {

@@ -23,6 +23,8 @@ pub struct Settings {
     pub egress: EgressSettings,
     /// `[limits]`
     pub limits: LimitSettings,
+    /// `[usage]`
+    pub usage: UsageSettings,
     /// `[log]`
     pub log: LogSettings,
     /// `[telemetry]`
@@ -127,6 +129,18 @@ pub struct TelemetrySettings {
     pub sample_ratio: f64,
     /// The name that this installation has in traces.
     pub service_name: String,
+}
+
+/// `[usage]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsageSettings {
+    /// How long calls are kept, in days; 0 keeps them for ever.
+    pub retention_days: u32,
+    /// How many attempts wait for the database at most.
+    pub queued_attempts: usize,
+    /// How long an attempt waits to be stored together with others, in seconds.
+    pub flush_seconds: f64,
 }
 
 /// `[log]`

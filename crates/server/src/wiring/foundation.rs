@@ -12,6 +12,7 @@ use crate::clock::{SystemClock, SystemEntropy};
 use crate::secrets::{SealedRows, Secrets};
 use crate::settings::Settings;
 use crate::snapshots::Snapshots;
+use crate::usage::prices::Prices;
 use crate::{bootstrap, database, platform_credentials, system_defaults, vault_setup};
 
 /// The opened foundation.
@@ -20,6 +21,7 @@ pub(super) struct Foundation {
     pub(super) vault: Arc<EmbeddedVault>,
     pub(super) snapshots: Arc<Snapshots>,
     pub(super) secrets: Arc<Secrets>,
+    pub(super) prices: Prices,
     /// Providers whose key the operator lends.
     pub(super) platform_providers: BTreeSet<String>,
     /// The first key, where this start made it.
@@ -46,11 +48,19 @@ impl Foundation {
 
         let sealed = Arc::new(SealedRows::default());
         let providers = platform_providers.clone();
-        let snapshots = Snapshots::load(database.clone(), providers, Arc::clone(&sealed)).await?;
+        let prices = Prices::built_in().context("the built-in prices")?;
+        let snapshots = Snapshots::load(
+            database.clone(),
+            providers,
+            Arc::clone(&sealed),
+            prices.clone(),
+        )
+        .await?;
         Ok(Self {
             database,
             snapshots: Arc::new(snapshots),
             secrets: Arc::new(Secrets::new(Arc::clone(&vault), sealed, platform)),
+            prices,
             vault,
             platform_providers,
             first_key,

@@ -27,10 +27,12 @@ use utoipa::openapi::OpenApi;
 
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::metrics::ProcessMetrics;
-use crate::ports::{GatewayCheck, LoggedUsage, simulated_origin};
+use crate::ports::{GatewayCheck, simulated_origin};
 use crate::role_planner::SnapshotPlanner;
 use crate::settings::{Settings, seconds};
 use crate::traces;
+use crate::usage::metrics::UsageMetrics;
+use crate::usage::recorder::{self, Recorder, RecorderSettings};
 use foundation::Foundation;
 use routers::{Planes, Routers};
 
@@ -76,7 +78,13 @@ pub async fn assemble(settings: &Settings, runtime: &Runtime) -> anyhow::Result<
     let gateway_metrics = gateway::metrics::Metrics::register(&mut registry);
     let control_metrics = control::metrics::Metrics::register(&mut registry);
 
-    let mut dependencies = dependencies(runtime, &foundation, gateway_metrics);
+    let usage_metrics = UsageMetrics::register(&mut registry);
+    let database = foundation.database.clone();
+    let (usage, storing) = recorder::new(database, recorder_settings(settings), usage_metrics);
+    runtime
+        .recorders
+        .spawn(storing.run(runtime.calls_are_over.clone()));
+    let mut dependencies = dependencies(runtime, &foundation, usage, gateway_metrics);
     if let Some((traces, sending)) = traces::from_settings(settings, &mut registry)? {
         runtime
             .recorders
@@ -85,7 +93,7 @@ pub async fn assemble(settings: &Settings, runtime: &Runtime) -> anyhow::Result<
     }
     let gateway = Gateway::new(gateway_settings, dependencies)?;
     let parts = control_parts(settings, &foundation, &gateway, control_metrics.clone());
-    tasks::begin(runtime, &foundation, control_metrics);
+    tasks::begin(runtime, settings, &foundation, control_metrics);
 
     let snapshots = &foundation.snapshots;
     let planes = Planes::new(gateway, ControlState::new(parts), snapshots, runtime);
@@ -112,13 +120,15 @@ pub fn openapi() -> OpenApi {
 fn dependencies(
     runtime: &Runtime,
     foundation: &Foundation,
+    usage: Arc<Recorder>,
     metrics: gateway::metrics::Metrics,
 ) -> Dependencies {
     Dependencies {
         snapshot: Arc::clone(foundation.snapshots.current()),
         secrets: Arc::clone(&foundation.secrets) as _,
-        usage: Arc::new(LoggedUsage),
         traces: None,
+        usage,
+        prices: Arc::clone(foundation.prices.current()),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         resolver: Arc::new(SystemResolver),
@@ -151,6 +161,13 @@ fn control_parts(
         },
         replaced_secret_grace: REPLACED_SECRET_GRACE,
         metrics,
+    }
+}
+
+fn recorder_settings(settings: &Settings) -> RecorderSettings {
+    RecorderSettings {
+        queue: settings.usage.queued_attempts,
+        flush_every: seconds(settings.usage.flush_seconds),
     }
 }
 

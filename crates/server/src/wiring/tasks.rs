@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use control::outbox::{self, Outbox};
 use domain::clock::Clock;
-use store::Database;
+use jiff::SignedDuration;
+use store::{Database, StoreError};
 
 use super::Runtime;
 use super::foundation::Foundation;
 use crate::clock::SystemClock;
 use crate::secrets::Secrets;
+use crate::settings::Settings;
 
 /// How long answers are kept for replays: longer than the day that clients are promised.
 const IDEMPOTENT_ANSWERS_KEPT: Duration = Duration::from_secs(48 * 3600);
 
 const REAP_EVERY: Duration = Duration::from_secs(600);
+
+const REAP_USAGE_EVERY: Duration = Duration::from_secs(3600);
 
 /// How often opened secrets that are past their time are overwritten.
 const FORGET_EVERY: Duration = Duration::from_secs(30);
@@ -23,6 +27,7 @@ const FORGET_EVERY: Duration = Duration::from_secs(30);
 /// Begins them all.
 pub(super) fn begin(
     runtime: &Runtime,
+    settings: &Settings,
     foundation: &Foundation,
     metrics: control::metrics::Metrics,
 ) {
@@ -40,6 +45,10 @@ pub(super) fn begin(
         reap_idempotent_answers(foundation.database.clone()),
     );
     until_shutdown(runtime, forget_secrets(Arc::clone(&foundation.secrets)));
+    if settings.usage.retention_days > 0 {
+        let kept = SignedDuration::from_hours(24 * i64::from(settings.usage.retention_days));
+        until_shutdown(runtime, reap_usage(foundation.database.clone(), kept));
+    }
 }
 
 fn until_shutdown(runtime: &Runtime, task: impl Future<Output = ()> + Send + 'static) {
@@ -66,4 +75,25 @@ async fn reap_idempotent_answers(database: Database) {
             Err(error) => tracing::debug!(%error, "old idempotent answers cannot be deleted now"),
         }
     }
+}
+
+/// Deletes the calls that are older than the operator wants to keep.
+async fn reap_usage(database: Database, kept: SignedDuration) {
+    loop {
+        match reap_usage_once(&database, kept).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "old attempts deleted"),
+            Err(error) => tracing::debug!(%error, "old attempts cannot be deleted now"),
+        }
+        tokio::time::sleep(REAP_USAGE_EVERY).await;
+    }
+}
+
+async fn reap_usage_once(database: &Database, kept: SignedDuration) -> Result<u64, StoreError> {
+    let before = SystemClock.now() - kept;
+    let mut count = 0;
+    for organization in store::organizations::list(database).await? {
+        count += store::usage::upkeep::reap(database, organization.id, before).await?;
+    }
+    Ok(count)
 }
