@@ -8,6 +8,7 @@ pub mod endpoints;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
+use domain::model_configuration::ModelSettings;
 use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use self::endpoints::{BaseUrlCase, EndpointVariable};
 use crate::parameters::landing::Landing;
 use crate::protocol::anthropic_messages::rules::AnthropicMessagesRules;
+use crate::protocol::bedrock_converse::rules::BedrockConverseRules;
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/catalog");
 
@@ -35,6 +37,9 @@ pub struct Provider {
     pub model_routes: Vec<ModelRoute>,
     /// The wire format it speaks.
     pub protocol: Protocol,
+    /// Calls that are made as another row's.
+    #[serde(default)]
+    pub speaks_as: Option<SpeaksAs>,
     /// Where it is, e.g. `https://api.openai.com/v1`, or with variables, e.g.
     /// `https://bedrock-runtime.{region}.amazonaws.com`. The path of the call is appended.
     pub base_url: String,
@@ -79,6 +84,9 @@ pub struct Provider {
     /// Whether calls may go without a credential where none is given.
     #[serde(default)]
     pub key_is_optional: bool,
+    /// What AWS calls the service that requests are signed for.
+    #[serde(default = "bedrock")]
+    pub signing_service: String,
     /// How an access token is had for a credential that is none itself.
     #[serde(default)]
     pub token_exchange: Option<TokenExchange>,
@@ -103,6 +111,9 @@ pub struct Provider {
     /// What is known of its models and tools, where it speaks Anthropic's messages.
     #[serde(default)]
     pub anthropic_messages: AnthropicMessagesRules,
+    /// What is known of its models, where it speaks Bedrock's Converse.
+    #[serde(default)]
+    pub bedrock_converse: BedrockConverseRules,
     /// Which calls LangChain makes through OpenAI's Responses API instead.
     #[serde(default)]
     pub responses: ResponsesRouting,
@@ -134,6 +145,26 @@ pub enum Protocol {
     OllamaChat,
     /// Cohere's chat, version 2.
     CohereChat,
+    /// Amazon Bedrock's Converse.
+    BedrockConverse,
+    /// Anthropic's messages in the envelope of Amazon Bedrock's `InvokeModel`.
+    BedrockInvoke,
+}
+
+/// Which calls of a row are made as another row's, whose parameters count then.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpeaksAs {
+    /// The other row.
+    pub row: String,
+    /// The parameter that says so, by being true, or forbids it, by being false.
+    pub parameter: String,
+    /// Where it says nothing: models whose name contains this.
+    pub model_parts: Vec<String>,
+}
+
+fn bedrock() -> String {
+    "bedrock".to_owned()
 }
 
 /// How a credential goes into a request.
@@ -150,6 +181,9 @@ pub enum AuthScheme {
     ApiKey,
     /// `x-goog-api-key: <key>`.
     XGoogApiKey,
+    /// A signature with the access keys of AWS, version 4.
+    #[serde(rename = "aws_sigv4")]
+    AwsSigv4,
 }
 
 /// How an access token is had for a credential that cannot go into a request itself.
@@ -208,6 +242,8 @@ pub enum UnknownParameters {
     Body,
     /// It is left out, as LangChain leaves it out.
     Drop,
+    /// It goes into `additionalModelRequestFields`, where Bedrock passes it on to the model.
+    ModelFields,
 }
 
 /// How a provider's form of OpenAI's chat completions differs from OpenAI's.
@@ -428,6 +464,8 @@ impl Provider {
             Protocol::AnthropicMessages => "/v1/messages",
             Protocol::OllamaChat => "/api/chat",
             Protocol::CohereChat => "/v2/chat",
+            Protocol::BedrockConverse => "/model/{model}/converse",
+            Protocol::BedrockInvoke => "/model/{model}/invoke",
         })
     }
 
@@ -455,6 +493,22 @@ impl Provider {
     #[must_use]
     pub fn is_foreign(&self, model: &str) -> bool {
         !self.model_routes.is_empty() && model.contains('/') && self.route(model).is_none()
+    }
+
+    /// The row as which a configuration's calls are made: nearly always this one.
+    #[must_use]
+    pub fn spoken(&self, settings: &ModelSettings) -> &Self {
+        let Some(other) = &self.speaks_as else {
+            return self;
+        };
+        let parameters = settings.additional_params.as_ref();
+        let said = parameters.and_then(|parameters| parameters.get(&other.parameter)?.as_bool());
+        let has_part = |part: &String| settings.model.contains(part.as_str());
+        if said.unwrap_or_else(|| other.model_parts.iter().any(has_part)) {
+            provider(&other.row).unwrap_or(self)
+        } else {
+            self
+        }
     }
 
     /// The row of one parameter.

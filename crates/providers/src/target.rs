@@ -11,7 +11,7 @@ use crate::error::InvalidCall;
 use crate::json::invalid;
 use crate::parameters::Resolution;
 use crate::pass_through::MessageWords;
-use crate::protocol::{anthropic_messages, openai_chat};
+use crate::protocol::{anthropic_messages, bedrock_converse, openai_chat};
 use crate::rewrite::{Patches, Present};
 
 /// One concrete place to send calls to. Made when a snapshot is built, not per call.
@@ -31,6 +31,8 @@ pub struct Target {
     pub uri: Uri,
     /// Where calls go whose answer is a stream.
     pub stream_uri: Uri,
+    /// The region that the calls go to, where the row's addresses have one.
+    pub(crate) region: Option<String>,
     /// What of the addresses only a credential knows.
     pub(crate) from_credential: Vec<FromCredential>,
     /// Headers of every call, without a credential.
@@ -38,6 +40,8 @@ pub struct Target {
     /// Members of the body that the configuration sets where a request does not, and
     /// their JSON text; neither `model`, `stream` nor the bound of the output is among them.
     pub(crate) members: Vec<(String, String)>,
+    /// What the configuration says of how the protocol forms requests.
+    pub(crate) settings: Map<String, Value>,
     /// Bound of the output that the configuration sets, as JSON text.
     pub(crate) max_tokens: Option<String>,
     /// Whether the answer is always fetched piece by piece.
@@ -85,7 +89,8 @@ impl Target {
     /// When the provider is unknown, or the model or a parameter must not be what it is.
     pub fn new(settings: &ModelSettings) -> Result<Self, InvalidCall> {
         let provider = catalog::provider(&settings.provider)
-            .ok_or_else(|| invalid("provider", "is not a provider of the catalog"))?;
+            .ok_or_else(|| invalid("provider", "is not a provider of the catalog"))?
+            .spoken(settings);
         check_model(&settings.model)?;
         if let Some((row, model)) = provider.route(&settings.model) {
             return Self::routed(row, model, settings);
@@ -134,9 +139,11 @@ impl Target {
             origin: address.origin,
             uri: address.call,
             stream_uri: address.stream,
+            region: address.region,
             from_credential: address.from_credential,
             headers: headers(provider, &resolution)?,
             members: Vec::new(),
+            settings: resolution.settings.clone(),
             max_tokens: None,
             streaming: resolution.streaming,
             asks_stream_usage: resolution
@@ -147,6 +154,9 @@ impl Target {
             dropped_parameters: resolution.dropped.clone(),
         };
         target.resolve_members(settings, resolution);
+        if target.protocol == Protocol::BedrockConverse {
+            bedrock_converse::configuration::check(&target)?;
+        }
         Ok(target)
     }
 
@@ -243,6 +253,8 @@ impl Target {
             Protocol::AnthropicMessages => messages.has_empty_signature(),
             // No client speaks these.
             Protocol::OllamaChat | Protocol::CohereChat => true,
+            // No client speaks these, so that nothing is passed on as it is.
+            Protocol::BedrockConverse | Protocol::BedrockInvoke => true,
         }
     }
 
@@ -289,11 +301,13 @@ impl Target {
         }
         match self.protocol {
             Protocol::OpenaiChat => openai_chat::encode::top_level(self, present),
-            Protocol::AnthropicMessages => {
+            Protocol::AnthropicMessages | Protocol::BedrockInvoke => {
                 anthropic_messages::configuration::top_level(self, present)
             }
             // No client speaks these: `encode` alone writes their bodies.
             Protocol::OllamaChat | Protocol::CohereChat => Ok(Patches::new()),
+            // Its requests have no top level in common with any client's.
+            Protocol::BedrockConverse => Ok(Patches::new()),
         }
     }
 
@@ -317,7 +331,10 @@ impl Target {
             Protocol::OpenaiChat | Protocol::OllamaChat | Protocol::CohereChat => {
                 (uri.clone(), self.headers.clone())
             }
-            Protocol::AnthropicMessages => anthropic_messages::betas::address(self, uri, present),
+            Protocol::AnthropicMessages | Protocol::BedrockInvoke => {
+                anthropic_messages::betas::address(self, uri, present)
+            }
+            Protocol::BedrockConverse => (uri.clone(), self.headers.clone()),
         }
     }
 }

@@ -10,7 +10,7 @@ use providers::chat::event::ChatEvent;
 use providers::chat::usage::Usage;
 use providers::error::{ErrorKind, ProviderError};
 use providers::pass_through;
-use providers::protocol::{Decoder, decode, decode_error, render};
+use providers::protocol::{Decoder, decode, decode_error, render, stream_media_type, streams};
 use tokio::time::{Instant, timeout};
 
 use super::Call;
@@ -109,13 +109,26 @@ pub(crate) async fn exchange(
     }
     refuse_compressed(&response.headers)?;
     let UpstreamResponse { headers, body, .. } = response;
-    let provider_streams = prepared.target.wants_stream(call.wants_stream);
+    let provider_streams = provider_streams(call, prepared)?;
     let content = match (call.wants_stream, provider_streams) {
-        (true, _) => stream(gateway, call, prepared, &headers, body).await?,
+        (true, false) => spread(gateway, call, prepared, body).await?,
+        (true, true) => stream(gateway, call, prepared, &headers, body).await?,
         (false, false) => whole(gateway, call, prepared, &headers, body).await?,
         (false, true) => gathered(gateway, call, prepared, body).await?,
     };
     Ok(Received { headers, content })
+}
+
+/// Whether the provider was asked for a stream.
+fn provider_streams(call: &Call, prepared: &Prepared<'_>) -> Result<bool, Failed> {
+    if prepared.passage == Passage::PassThrough {
+        return Ok(prepared.target.wants_stream(call.wants_stream));
+    }
+    // The request was made of the canonical call, so that there is one.
+    let canonical = call
+        .canonical()
+        .map_err(|error| Failed::NotSent(error.message))?;
+    Ok(streams(canonical, prepared.target))
 }
 
 /// What a provider says went wrong.
@@ -167,7 +180,7 @@ async fn stream(
     headers: &HeaderMap,
     body: UpstreamBody,
 ) -> Result<Content, Failed> {
-    if !is_event_stream(headers) {
+    if !is_media_type(headers, stream_media_type(prepared.target)) {
         let message = "the provider was asked for a stream and answered with something else";
         return Err(malformed(message).into());
     }
@@ -176,6 +189,19 @@ async fn stream(
         _ => Pipe::translate(call, prepared.target, gateway.clock.now()),
     };
     let limit = gateway.limits.stream_event_bytes;
+    let stream = OpenStream::open(body, pipe, limit).await?;
+    Ok(Content::Stream(Box::new(stream)))
+}
+
+/// A whole answer, for a client that wants a stream.
+async fn spread(
+    gateway: &Gateway,
+    call: &Call,
+    prepared: &Prepared<'_>,
+    body: UpstreamBody,
+) -> Result<Content, Failed> {
+    let pipe = Pipe::spread(call, prepared.target, gateway.clock.now());
+    let limit = gateway.limits.answer_bytes;
     let stream = OpenStream::open(body, pipe, limit).await?;
     Ok(Content::Stream(Box::new(stream)))
 }
@@ -215,12 +241,12 @@ fn gather(accumulator: &mut Accumulator, events: &mut Vec<ChatEvent>) -> Result<
         .try_for_each(|event| accumulator.push(event))
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
+fn is_media_type(headers: &HeaderMap, media_type: &str) -> bool {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(media_type))
 }
 
 /// Nothing is decompressed, so that no small answer can become a huge one. Every

@@ -36,9 +36,18 @@ impl Pipe {
     }
 
     pub(crate) fn translate(call: &Call, target: &Target, now: Timestamp) -> Self {
+        Self::through(Decoder::new(target, now), call)
+    }
+
+    /// Spreads a whole answer over a stream.
+    pub(crate) fn spread(call: &Call, target: &Target, now: Timestamp) -> Self {
+        Self::through(Decoder::whole(target, now), call)
+    }
+
+    fn through(decoder: Decoder, call: &Call) -> Self {
         let stream_usage = call.canonical().ok().and_then(|call| call.stream_usage);
         Self::Translate(Box::new(Translation {
-            decoder: Decoder::new(target, now),
+            decoder,
             renderer: Renderer::new(call.dialect, call.asked_for(), stream_usage),
             events: Vec::new(),
             rendered: Vec::new(),

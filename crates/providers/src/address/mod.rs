@@ -33,6 +33,8 @@ pub(crate) struct Address {
     pub(crate) call: Uri,
     /// Where calls go whose answer is a stream.
     pub(crate) stream: Uri,
+    /// The region, where the row has that variable.
+    pub(crate) region: Option<String>,
     /// What only a credential knows.
     pub(crate) from_credential: Vec<FromCredential>,
 }
@@ -94,6 +96,7 @@ impl<'a> Resolver<'a> {
         Ok(Address {
             origin: Origin::of(&base),
             is_catalog_origin,
+            region: self.region(&base)?,
             call,
             stream,
             from_credential: self.from_credential,
@@ -244,6 +247,22 @@ impl<'a> Resolver<'a> {
             }
         }
         Ok(path)
+    }
+
+    /// What `{region}` stands for: what the configuration says, else what its own
+    /// endpoint's host says, else the row's default.
+    fn region(&self, base: &Url) -> Result<Option<String>, InvalidCall> {
+        const NAME: &str = "region";
+        let Some(variable) = self.variable(NAME) else {
+            return Ok(None);
+        };
+        let own = self.resolution.endpoint.as_ref().and(base.host_str());
+        let mut labels = own.unwrap_or_default().split('.');
+        let in_host = labels.find(|label| variable.pattern.matches(label));
+        match in_host.filter(|_| self.said(NAME).is_none()) {
+            Some(label) => Ok(Some(label.to_owned())),
+            None => self.known_value(NAME),
+        }
     }
 
     /// A template with its values as they are.

@@ -1,6 +1,7 @@
 //! Credentials, and putting one into a request.
 
 pub mod exchange;
+mod sigv4;
 
 use domain::secret::Secret;
 use http::{HeaderName, HeaderValue, Uri, header};
@@ -10,6 +11,11 @@ use serde_json::Value;
 use crate::address::template::encoded;
 use crate::catalog::{AuthScheme, CredentialField, Provider};
 use crate::target::{HttpRequest, Target};
+
+/// LangChain's names for the access keys of AWS.
+const ACCESS_KEY_ID: &str = "aws_access_key_id";
+const SECRET_ACCESS_KEY: &str = "aws_secret_access_key";
+const SESSION_TOKEN: &str = "aws_session_token";
 
 /// An opened credential, parsed for its provider. No `Debug`, no `Serialize`.
 #[derive(Clone)]
@@ -55,6 +61,7 @@ impl Credential {
             Self::of(vec![Field::of(field, secret.clone())])
         };
         exchange::check(provider, &credential)?;
+        check_access_keys(provider, &credential)?;
         Ok(credential)
     }
 
@@ -197,7 +204,7 @@ pub fn apply(
     target: &Target,
     credential: &Credential,
     request: &mut HttpRequest,
-    _now: Timestamp,
+    now: Timestamp,
 ) -> Result<(), InvalidCredential> {
     check(target, credential)?;
     fill_address(target, credential, request)?;
@@ -208,12 +215,58 @@ pub fn apply(
         AuthScheme::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
         AuthScheme::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
         AuthScheme::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), key.to_owned()),
+        AuthScheme::AwsSigv4 => return sign(target, credential, request, now),
     };
     let mut value = HeaderValue::try_from(text)
         .map_err(|_| invalid("the key cannot stand in a header".to_owned()))?;
     value.set_sensitive(true);
     request.headers.insert(name, value);
     Ok(())
+}
+
+/// Signs the request with the access keys of AWS.
+fn sign(
+    target: &Target,
+    credential: &Credential,
+    request: &mut HttpRequest,
+    now: Timestamp,
+) -> Result<(), InvalidCredential> {
+    let (Some(access_key_id), Some(secret_access_key)) = (
+        credential.field(ACCESS_KEY_ID),
+        credential.field(SECRET_ACCESS_KEY),
+    ) else {
+        return Err(incomplete_keys());
+    };
+    let keys = sigv4::Keys {
+        access_key_id,
+        secret_access_key,
+        session_token: credential.field(SESSION_TOKEN),
+    };
+    let scope = sigv4::Scope {
+        region: target.region.as_deref().unwrap_or("us-east-1"),
+        service: &target.provider.signing_service,
+    };
+    sigv4::sign(request, &keys, scope, now);
+    Ok(())
+}
+
+/// One access key of AWS is none: it takes the identifier and the secret.
+fn check_access_keys(
+    provider: &Provider,
+    credential: &Credential,
+) -> Result<(), InvalidCredential> {
+    let (scheme, _) = credential.key(provider);
+    let has = |name| credential.field(name).is_some();
+    if scheme == AuthScheme::AwsSigv4 && !(has(ACCESS_KEY_ID) && has(SECRET_ACCESS_KEY)) {
+        return Err(incomplete_keys());
+    }
+    Ok(())
+}
+
+fn incomplete_keys() -> InvalidCredential {
+    invalid(format!(
+        "the key must hold both `{ACCESS_KEY_ID}` and `{SECRET_ACCESS_KEY}`, or a Bedrock API key"
+    ))
 }
 
 /// Takes what a credential knows of the path out of it. It has been checked.

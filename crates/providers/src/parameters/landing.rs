@@ -10,8 +10,13 @@ use serde::{Deserialize, Serialize};
 pub enum Landing {
     /// `body` or `body:a.b`: the member of the body that has its own name, or this path.
     Body(Option<Vec<String>>),
+    /// `members:a.b`: each member of the object is a member of the object at this path of
+    /// the body; `members`: of the body itself.
+    Members(Vec<String>),
     /// `max_tokens`: the provider's member that bounds the output.
     MaxTokens,
+    /// `setting`: it says how the protocol forms requests, and stands in none.
+    Setting,
     /// `merge`: each member of the object counts as a parameter of its own.
     Merge,
     /// `extra_body`: each member of the object goes into the body just as it is.
@@ -54,7 +59,10 @@ impl TryFrom<String> for Landing {
             ("header", Some(name)) => Self::Header(name),
             ("endpoint", Some(variable)) => Self::Endpoint(variable),
             ("responses", value) => Self::Responses(value),
+            ("members", None) => Self::Members(Vec::new()),
+            ("members", Some(path)) => Self::Members(path.split('.').map(str::to_owned).collect()),
             ("max_tokens", None) => Self::MaxTokens,
+            ("setting", None) => Self::Setting,
             ("merge", None) => Self::Merge,
             ("extra_body", None) => Self::ExtraBody,
             ("headers", None) => Self::Headers,
@@ -79,7 +87,10 @@ impl fmt::Display for Landing {
         match self {
             Self::Body(None) => formatter.write_str("body"),
             Self::Body(Some(path)) => write!(formatter, "body:{}", path.join(".")),
+            Self::Members(path) if path.is_empty() => formatter.write_str("members"),
+            Self::Members(path) => write!(formatter, "members:{}", path.join(".")),
             Self::MaxTokens => formatter.write_str("max_tokens"),
+            Self::Setting => formatter.write_str("setting"),
             Self::Merge => formatter.write_str("merge"),
             Self::ExtraBody => formatter.write_str("extra_body"),
             Self::Headers => formatter.write_str("headers"),

@@ -30,6 +30,9 @@ pub struct ParameterError {
     pub message: String,
 }
 
+/// Where Bedrock passes members on that only a model knows.
+const MODEL_FIELDS: &str = "additionalModelRequestFields";
+
 /// Everything that is wrong with the parameters of `settings`, so that it can be said at once.
 #[must_use]
 pub fn check(
@@ -37,7 +40,7 @@ pub fn check(
     settings: &ModelSettings,
     policy: EndpointPolicy,
 ) -> Vec<ParameterError> {
-    let mut resolution = Resolution::of(provider, settings);
+    let mut resolution = Resolution::of(provider.spoken(settings), settings);
     if let Some((name, url)) = &resolution.endpoint
         && let Err(problem) = endpoint::check(url, policy)
     {
@@ -54,6 +57,8 @@ pub(crate) struct Resolution {
     pub(crate) body: Map<String, Value>,
     /// Members of `extra_body`, which are sent just as they are.
     pub(crate) extra_body: Map<String, Value>,
+    /// What says how the protocol forms requests.
+    pub(crate) settings: Map<String, Value>,
     /// Bound of the output.
     pub(crate) max_tokens: Option<Value>,
     /// Headers beside those of the protocol.
@@ -89,12 +94,22 @@ impl Resolution {
             }
         }
         // Explicit `model_kwargs` come last: LangChain lets them win over arguments.
-        let is_merged = |name: &str| matches!(provider.parameter(name), Some(row) if row.lands == Landing::Merge);
-        for (name, value) in parameters.iter().filter(|(name, _)| !is_merged(name)) {
+        let lands = |name: &str| provider.parameter(name).map(|row| &row.lands);
+        let is_group =
+            |name: &str| matches!(lands(name), Some(Landing::Merge | Landing::Members(_)));
+        for (name, value) in parameters.iter().filter(|(name, _)| !is_group(name)) {
             resolution.take(provider, &[], name, value);
         }
-        for (name, value) in parameters.iter().filter(|(name, _)| is_merged(name)) {
-            resolution.take_merged(provider, name, value);
+        // Of several groups, the one that the catalog lists last wins.
+        let groups = provider.parameters.iter().filter(|row| is_group(&row.name));
+        for row in groups {
+            match (parameters.get(&row.name), &row.lands) {
+                (Some(value), Landing::Merge) => resolution.take_merged(provider, &row.name, value),
+                (Some(value), Landing::Members(path)) => {
+                    resolution.take_members(path, &row.name, value);
+                }
+                _ => {}
+            }
         }
         resolution
     }
@@ -126,6 +141,11 @@ impl Resolution {
                     self.body.insert(name.to_owned(), value.clone());
                 }
                 UnknownParameters::Drop => self.dropped.push(name.to_owned()),
+                UnknownParameters::ModelFields => {
+                    self.refuse_credential_headers(&[outer, &[name]].concat(), value);
+                    let path = [MODEL_FIELDS.to_owned(), name.to_owned()];
+                    insert_at(&mut self.body, &path, value);
+                }
             },
         }
     }
@@ -157,9 +177,12 @@ impl Resolution {
             Landing::Endpoint(_) => self
                 .endpoint_values
                 .push((name.to_owned(), plain_text(value))),
+            Landing::Setting => {
+                self.settings.insert(name.to_owned(), value.clone());
+            }
             Landing::Dropped => self.dropped.push(name.to_owned()),
-            // A merge inside a merge has no meaning.
-            Landing::Merge | Landing::Ignored => {}
+            // A group inside a group has no meaning.
+            Landing::Merge | Landing::Members(_) | Landing::Ignored => {}
         }
     }
 
@@ -172,20 +195,30 @@ impl Resolution {
         }
     }
 
+    fn take_members(&mut self, path: &[String], name: &str, value: &Value) {
+        let Value::Object(members) = value else {
+            return self.must_be_object(name, value);
+        };
+        for (member, value) in members {
+            if let Some(problem) = member_problem(member).filter(|_| path.is_empty()) {
+                self.errors.push(wrong(&[name, member], &problem));
+            } else if is_secret_name(member) {
+                let error = wrong(&[name, member], &secret_message(member));
+                self.errors.push(error);
+            } else {
+                self.refuse_credential_headers(&[name, member], value);
+                let path = [path, std::slice::from_ref(member)].concat();
+                insert_at(&mut self.body, &path, value);
+            }
+        }
+    }
+
     fn take_extra_body(&mut self, name: &str, value: &Value) {
         let Value::Object(members) = value else {
             return self.must_be_object(name, value);
         };
         for (member, value) in members {
-            let problem = if is_secret_name(member) {
-                Some(secret_message(member))
-            } else if matches!(member.as_str(), "messages" | "model" | "stream") {
-                Some(format!(
-                    "`{member}` is set by the configuration or the request itself"
-                ))
-            } else {
-                None
-            };
+            let problem = member_problem(member);
             match problem {
                 Some(problem) => self.errors.push(wrong(&[name, member], &problem)),
                 None => {
@@ -292,6 +325,19 @@ fn with_scheme<'a>(provider: &Provider, text: &'a str) -> Cow<'a, str> {
     match &provider.endpoint_scheme {
         Some(scheme) if !text.contains("://") => format!("{scheme}://{text}").into(),
         _ => text.into(),
+    }
+}
+
+/// Why a group must not hold a member of the body of this name.
+fn member_problem(name: &str) -> Option<String> {
+    if is_secret_name(name) {
+        Some(secret_message(name))
+    } else if matches!(name, "messages" | "model" | "stream") {
+        Some(format!(
+            "`{name}` is set by the configuration or the request itself"
+        ))
+    } else {
+        None
     }
 }
 

@@ -3,10 +3,13 @@
 //! (clients speak it to us) and as a protocol (we speak it to a provider).
 
 pub(crate) mod anthropic_messages;
+pub(crate) mod bedrock_converse;
+pub(crate) mod bedrock_invoke;
 pub(crate) mod cohere_chat;
 pub(crate) mod ollama_chat;
 pub(crate) mod openai_chat;
 mod part_writer;
+mod whole;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -18,6 +21,7 @@ use crate::chat::call::ChatCall;
 use crate::chat::event::ChatEvent;
 use crate::chat::reply::ChatReply;
 use crate::error::{self, InvalidCall, Loss, ProviderError};
+use crate::framing::event_stream;
 use crate::target::{HttpRequest, Target};
 
 /// A provider request and what it could not say.
@@ -39,6 +43,30 @@ pub fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> 
         Protocol::AnthropicMessages => anthropic_messages::encode::encode(call, target),
         Protocol::OllamaChat => ollama_chat::encode::encode(call, target),
         Protocol::CohereChat => cohere_chat::encode::encode(call, target),
+        Protocol::BedrockConverse => bedrock_converse::encode::encode(call, target),
+        Protocol::BedrockInvoke => bedrock_invoke::encode::encode(call, target),
+    }
+}
+
+/// Whether the answer to a call is fetched piece by piece, once it is encoded: some
+/// models do not stream everything.
+#[must_use]
+pub fn streams(call: &ChatCall, target: &Target) -> bool {
+    match target.protocol {
+        Protocol::BedrockConverse => bedrock_converse::encode::streams(call, target),
+        _ => target.wants_stream(call.stream),
+    }
+}
+
+/// The media type of a target's streams.
+#[must_use]
+pub const fn stream_media_type(target: &Target) -> &'static str {
+    match target.protocol {
+        Protocol::OpenaiChat | Protocol::AnthropicMessages | Protocol::CohereChat => {
+            "text/event-stream"
+        }
+        Protocol::OllamaChat => "application/x-ndjson",
+        Protocol::BedrockConverse | Protocol::BedrockInvoke => event_stream::MEDIA_TYPE,
     }
 }
 
@@ -59,9 +87,12 @@ pub fn decode(
     }
     let mut reply = match target.protocol {
         Protocol::OpenaiChat => openai_chat::response::decode(body),
-        Protocol::AnthropicMessages => anthropic_messages::response::decode(body),
         Protocol::OllamaChat => ollama_chat::response::decode(body),
         Protocol::CohereChat => cohere_chat::response::decode(body),
+        Protocol::AnthropicMessages | Protocol::BedrockInvoke => {
+            anthropic_messages::response::decode(body)
+        }
+        Protocol::BedrockConverse => bedrock_converse::response::decode(target, body),
     }?;
     reply.created.get_or_insert(now.as_second());
     Ok(reply)
@@ -81,6 +112,9 @@ pub fn decode_error(
         Protocol::AnthropicMessages => anthropic_messages::error::decode(status, body),
         Protocol::OllamaChat => ollama_chat::error::decode(status, body),
         Protocol::CohereChat => cohere_chat::error::decode(status, body),
+        Protocol::BedrockConverse | Protocol::BedrockInvoke => {
+            bedrock_converse::error::decode(status, headers, body)
+        }
     };
     error.retry_after = error::retry_after(headers, now).or(error.retry_after);
     error
@@ -97,6 +131,10 @@ enum StreamDecoder {
     AnthropicMessages(anthropic_messages::stream::StreamDecoder),
     OllamaChat(ollama_chat::stream::StreamDecoder),
     CohereChat(cohere_chat::stream::StreamDecoder),
+    BedrockConverse(bedrock_converse::stream::StreamDecoder),
+    BedrockInvoke(bedrock_invoke::stream::StreamDecoder),
+    /// An answer that comes whole, for a client that wants it piece by piece.
+    Whole(Box<whole::WholeDecoder>),
 }
 
 impl Decoder {
@@ -116,8 +154,23 @@ impl Decoder {
             Protocol::CohereChat => {
                 StreamDecoder::CohereChat(cohere_chat::stream::StreamDecoder::new())
             }
+            Protocol::BedrockConverse => {
+                StreamDecoder::BedrockConverse(bedrock_converse::stream::StreamDecoder::new())
+            }
+            Protocol::BedrockInvoke => {
+                StreamDecoder::BedrockInvoke(bedrock_invoke::stream::StreamDecoder::new())
+            }
         };
         Self { format, now }
+    }
+
+    /// Begins an answer that comes whole although the client wants a stream; see [`streams`].
+    #[must_use]
+    pub fn whole(target: &Target, now: Timestamp) -> Self {
+        Self {
+            format: StreamDecoder::Whole(Box::new(whole::WholeDecoder::new(target, now))),
+            now,
+        }
     }
 
     /// Takes the next bytes, cut anywhere, and appends the events they complete.
@@ -131,6 +184,9 @@ impl Decoder {
             StreamDecoder::AnthropicMessages(decoder) => decoder.push(bytes, events),
             StreamDecoder::OllamaChat(decoder) => decoder.push(bytes, events),
             StreamDecoder::CohereChat(decoder) => decoder.push(bytes, events),
+            StreamDecoder::BedrockConverse(decoder) => decoder.push(bytes, events),
+            StreamDecoder::BedrockInvoke(decoder) => decoder.push(bytes, events),
+            StreamDecoder::Whole(decoder) => decoder.push(bytes),
         };
         self.date(&mut events[first_new..]);
         result
@@ -147,6 +203,9 @@ impl Decoder {
             StreamDecoder::AnthropicMessages(decoder) => decoder.finish(events),
             StreamDecoder::OllamaChat(decoder) => decoder.finish(events),
             StreamDecoder::CohereChat(decoder) => decoder.finish(events),
+            StreamDecoder::BedrockConverse(decoder) => decoder.finish(events),
+            StreamDecoder::BedrockInvoke(decoder) => decoder.finish(events),
+            StreamDecoder::Whole(decoder) => decoder.finish(events),
         };
         self.date(&mut events[first_new..]);
         result
@@ -164,8 +223,10 @@ impl Decoder {
 /// Adds the betas of a client's own `anthropic-beta` header to a request for a provider
 /// that speaks Anthropic's messages; any other has no use for them.
 pub fn add_betas(target: &Target, request: &mut HttpRequest, asked: &str) {
-    if target.protocol == Protocol::AnthropicMessages {
-        anthropic_messages::betas::add_betas(request, asked);
+    match target.protocol {
+        Protocol::AnthropicMessages => anthropic_messages::betas::add_betas(request, asked),
+        Protocol::BedrockInvoke => bedrock_invoke::encode::add_betas(request, asked),
+        _ => {}
     }
 }
 

@@ -12,7 +12,7 @@ use providers::protocol::Decoder;
 use providers::target::Target;
 
 use crate::vectors::record::Record;
-use crate::vectors::responses::stream_bytes;
+use crate::vectors::responses::stream_text;
 
 const OPENAI_EVENTS: &[&str] = &[
     ": keep alive\n\n",
@@ -223,7 +223,7 @@ fn the_observer_sees_what_the_decoder_says() {
             // No client speaks the others, so that nothing of them is passed through.
             _ => continue,
         };
-        let stream = stream_bytes(&record);
+        let stream = stream_text(&record);
         check_against_decoder(&record.id, &target, dialect, &stream);
         checked += 1;
     }

@@ -11,7 +11,7 @@ use providers::target::Target;
 use serde_json::{Value, json};
 
 use crate::vectors::record::Record;
-use crate::vectors::responses::stream_bytes;
+use crate::vectors::responses::stream_text;
 
 fn target() -> Target {
     let record: Record = serde_json::from_value(json!({
@@ -36,7 +36,7 @@ fn streams() -> impl Iterator<Item = (String, String)> {
     let text = include_str!("../vectors/openai.jsonl");
     Record::all(text)
         .filter(|record| record.provider_stream.is_some() && !record.goes_through_responses())
-        .map(|record| (record.id.clone(), stream_bytes(&record)))
+        .map(|record| (record.id.clone(), stream_text(&record)))
 }
 
 #[test]

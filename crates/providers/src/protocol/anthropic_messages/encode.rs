@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::{HeaderMap, Uri};
 use serde_json::{Map, Value, json};
 
 use super::{configuration, conversation, schema, tools};
@@ -38,8 +39,38 @@ const OWN_MEMBERS: [&str; 16] = [
 /// Members of other formats that ask for nothing Anthropic could do or leave undone.
 const MEANINGLESS: [&str; 2] = ["stream_options", "models"];
 
+/// A request before its body is text.
+pub(crate) struct Parts {
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Map<String, Value>,
+    pub(crate) losses: Losses,
+}
+
+impl Parts {
+    /// The request.
+    pub(crate) fn into_encoded(self) -> Result<Encoded, InvalidCall> {
+        let body = serde_json::to_vec(&self.body)
+            .map_err(|error| invalid("", &format!("cannot be written as JSON: {error}")))?;
+        Ok(Encoded {
+            request: HttpRequest {
+                method: http::Method::POST,
+                uri: self.uri,
+                headers: self.headers,
+                body: body.into(),
+            },
+            losses: self.losses.into_vec(),
+        })
+    }
+}
+
 /// Writes the request.
 pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> {
+    parts(call, target)?.into_encoded()
+}
+
+/// Forms the request; its body may still be put into an envelope.
+pub(crate) fn parts(call: &ChatCall, target: &Target) -> Result<Parts, InvalidCall> {
     let mut losses = Losses::of(Protocol::AnthropicMessages);
     let mut body = body(call, target, &mut losses)?;
     let is_forced = is_forced_choice(&body);
@@ -67,16 +98,11 @@ pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, Invali
     {
         losses.add(name);
     }
-    let body = serde_json::to_vec(&body)
-        .map_err(|error| invalid("", &format!("cannot be written as JSON: {error}")))?;
-    Ok(Encoded {
-        request: HttpRequest {
-            method: http::Method::POST,
-            uri,
-            headers,
-            body: body.into(),
-        },
-        losses: losses.into_vec(),
+    Ok(Parts {
+        uri,
+        headers,
+        body,
+        losses,
     })
 }
 

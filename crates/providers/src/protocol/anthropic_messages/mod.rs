@@ -19,5 +19,5 @@ pub(crate) mod stream;
 mod stream_blocks;
 pub(crate) mod stream_renderer;
 mod tools;
-mod types;
+pub(crate) mod types;
 pub(crate) mod usage;

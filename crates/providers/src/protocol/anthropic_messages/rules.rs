@@ -16,6 +16,8 @@ pub struct AnthropicMessagesRules {
     pub default_max_tokens: i64,
     /// Models by their exact name.
     pub models: Vec<Model>,
+    /// Beginnings that a model's name may have without being another model, e.g. `us.`.
+    pub ignored_prefixes: Vec<String>,
     /// Groups of models by the beginning of their name.
     pub families: Vec<Family>,
     /// The beta that must be asked for where a tool of this type is declared.
@@ -24,6 +26,8 @@ pub struct AnthropicMessagesRules {
     /// `inline_tools`, `input_examples`, `mcp_servers`, `task_budget`, `thinking_updates`,
     /// `tool_changes` or `user_profile_id`.
     pub feature_betas: BTreeMap<String, String>,
+    /// Whether requests are those of LangChain's `ChatBedrock`.
+    pub is_chat_bedrock: bool,
 }
 
 /// What is known of one model.
@@ -83,7 +87,10 @@ impl AnthropicMessagesRules {
     /// What is known of the model of this name.
     #[must_use]
     pub fn model(&self, name: &str) -> Option<&Model> {
-        self.models.iter().find(|model| model.name == name)
+        let mut prefixes = self.ignored_prefixes.iter();
+        let plain = prefixes.find_map(|prefix| name.strip_prefix(prefix.as_str()));
+        let named = |name: &str| self.models.iter().find(|model| model.name == name);
+        named(name).or_else(|| named(plain?))
     }
 
     /// The families that the model of this name belongs to.

@@ -25,12 +25,12 @@ const MAX_OPEN_BLOCKS: usize = 1024;
 /// A provider's stream → canonical events.
 pub(crate) struct StreamDecoder {
     parser: sse::Parser,
-    state: State,
+    state: Events,
 }
 
-/// What the events so far have said.
+/// Reads events, one by one; knows what those so far have said.
 #[derive(Default)]
-struct State {
+pub(crate) struct Events {
     blocks: BTreeMap<u32, Block>,
     usage: usage::UsageCounts,
     has_started: bool,
@@ -54,7 +54,7 @@ impl StreamDecoder {
     pub(crate) fn new() -> Self {
         Self {
             parser: sse::Parser::new(),
-            state: State::default(),
+            state: Events::default(),
         }
     }
 
@@ -78,17 +78,13 @@ impl StreamDecoder {
         {
             self.state.take(event.name, event.data, events)?;
         }
-        if self.state.is_over {
-            return Ok(());
-        }
-        Err(error::malformed(
-            "the stream ended before its `message_stop`: the answer is cut off",
-        ))
+        self.state.check_end()
     }
 }
 
-impl State {
-    fn take(
+impl Events {
+    /// Takes the next event. `name` counts where the event does not say its type itself.
+    pub(crate) fn take(
         &mut self,
         name: &str,
         data: &str,
@@ -126,6 +122,16 @@ impl State {
             // Anthropic announces that new kinds of events may come at any time.
             _ => Ok(()),
         }
+    }
+
+    /// Checks that the events were a whole answer, or said why they are not.
+    pub(crate) fn check_end(&self) -> Result<(), ProviderError> {
+        if self.is_over {
+            return Ok(());
+        }
+        Err(error::malformed(
+            "the stream ended before its `message_stop`: the answer is cut off",
+        ))
     }
 
     fn message_start(

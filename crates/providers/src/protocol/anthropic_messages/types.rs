@@ -240,7 +240,7 @@ fn input_value(call: &ToolCall) -> Value {
 
 /// Reads arguments as an object. Models forget to escape line breaks inside strings,
 /// which Python's reader, as LangChain sets it, forgives.
-pub(super) fn read_input(arguments: &str) -> Option<Map<String, Value>> {
+pub(crate) fn read_input(arguments: &str) -> Option<Map<String, Value>> {
     if let Ok(input) = serde_json::from_str(arguments) {
         return Some(input);
     }

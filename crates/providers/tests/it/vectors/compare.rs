@@ -47,7 +47,7 @@ fn held_json(text: &str) -> Option<Value> {
     (value.is_object() || value.is_array()).then_some(value)
 }
 
-fn is_placeholder(text: &str) -> bool {
+pub(crate) fn is_placeholder(text: &str) -> bool {
     matches!(
         text,
         "<VOLATILE>"

@@ -48,8 +48,12 @@ pub(crate) struct StructuredOutput {
     pub(crate) always_calls_tool: bool,
     /// Whether the schema keeps its title and description.
     pub(crate) keeps_title: bool,
+    /// Whether a schema that keeps them is described beside itself too.
+    pub(crate) repeats_description: bool,
     /// Whether `json_mode` asks for the schema too.
     pub(crate) json_mode_is_schema: bool,
+    /// Whether `json_mode` means a forced tool.
+    pub(crate) json_mode_calls_tool: bool,
     /// Whether a forced tool comes with `parallel_tool_calls: false`.
     pub(crate) forbids_parallel_calls: bool,
     /// How the tool is forced.
@@ -72,7 +76,9 @@ pub(crate) const OPENAI_STYLE: StructuredOutput = StructuredOutput {
     default_method: "json_schema",
     always_calls_tool: false,
     keeps_title: false,
+    repeats_description: false,
     json_mode_is_schema: false,
+    json_mode_calls_tool: false,
     forbids_parallel_calls: true,
     force: Force::ByName,
 };
@@ -82,7 +88,9 @@ pub(crate) const ANTHROPIC_STYLE: StructuredOutput = StructuredOutput {
     default_method: "function_calling",
     always_calls_tool: false,
     keeps_title: true,
+    repeats_description: false,
     json_mode_is_schema: true,
+    json_mode_calls_tool: false,
     forbids_parallel_calls: false,
     force: Force::ByName,
 };

@@ -22,6 +22,7 @@ pub(crate) struct Record {
     #[serde(default)]
     pub(crate) provider_response: Value,
     pub(crate) provider_stream: Option<Value>,
+    pub(crate) provider_stream_base64: Option<String>,
     #[serde(default)]
     pub(crate) stream_encoding: String,
     pub(crate) provider_status: Option<u16>,
@@ -88,10 +89,14 @@ impl Record {
                 fields.insert(name, value.clone());
             }
         }
-        match (&self.config.api_key, fields.is_empty()) {
-            (key, true) => key.clone().map(Secret::new),
-            (_, false) => Some(Secret::new(Value::Object(fields).to_string())),
+        if fields.is_empty() {
+            return self.config.api_key.clone().map(Secret::new);
         }
+        // A bare key is the first of the provider's fields.
+        if let (Some(key), Some(first)) = (&self.config.api_key, self.secret_fields().first()) {
+            fields.insert(first.clone(), key.as_str().into());
+        }
+        Some(Secret::new(Value::Object(fields).to_string()))
     }
 
     fn secret_fields(&self) -> Vec<String> {
@@ -122,15 +127,18 @@ fn structured(wanted: &Value, style: StructuredOutput) -> Map<String, Value> {
     let description = schema.remove("description").unwrap_or_default();
     let strict = wanted["strict"].as_bool();
     let members = match wanted["method"].as_str().unwrap_or(style.default_method) {
-        "json_mode" if !style.json_mode_is_schema => {
+        "json_mode" if !style.json_mode_is_schema && !style.json_mode_calls_tool => {
             json!({"response_format": {"type": "json_object"}})
         }
-        "json_mode" => json!({"response_format": {"type": "json_schema", "json_schema": {
-            "name": name, "schema": whole,
-        }}}),
+        "json_mode" if style.json_mode_is_schema => {
+            json!({"response_format": {"type": "json_schema", "json_schema": {
+                "name": name, "schema": whole,
+            }}})
+        }
         "json_schema" if !style.always_calls_tool && style.keeps_title => {
             json!({"response_format": {"type": "json_schema", "json_schema": {
                 "name": name, "schema": whole, "strict": strict,
+                "description": style.repeats_description.then_some(description),
             }}})
         }
         "json_schema" if !style.always_calls_tool => {

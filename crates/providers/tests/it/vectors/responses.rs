@@ -1,5 +1,7 @@
 //! `response` records.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use providers::chat::accumulator::Accumulator;
@@ -40,7 +42,7 @@ pub(crate) fn decode(record: &Record, target: &Target) -> Result<ChatReply, Prov
     if record.provider_stream.is_some() {
         let mut decoder = Decoder::new(target, now);
         let mut events = Vec::new();
-        decoder.push(stream_bytes(record).as_bytes(), &mut events)?;
+        decoder.push(&stream_bytes(record), &mut events)?;
         decoder.finish(&mut events)?;
         let mut accumulator = Accumulator::new();
         for event in events {
@@ -63,7 +65,15 @@ pub(crate) fn decode(record: &Record, target: &Target) -> Result<ChatReply, Prov
 }
 
 /// The bytes of a record's stream.
-pub(crate) fn stream_bytes(record: &Record) -> String {
+pub(crate) fn stream_bytes(record: &Record) -> Vec<u8> {
+    if let Some(frames) = &record.provider_stream_base64 {
+        return STANDARD.decode(frames).unwrap();
+    }
+    stream_text(record).into_bytes()
+}
+
+/// The bytes of a record's stream, where they are text.
+pub(crate) fn stream_text(record: &Record) -> String {
     let chunks = record.provider_stream.as_ref().and_then(Value::as_array);
     let mut text = String::new();
     for chunk in chunks.into_iter().flatten() {
@@ -105,6 +115,16 @@ fn same_error(record: &Record, error: &ProviderError, expected: &Value) -> Resul
         ("ModelNotFoundError", &[ErrorKind::ModelNotFound]),
         ("ModelRateLimitError", &[ErrorKind::RateLimit]),
         ("ModelAPIError", &[ErrorKind::Server, ErrorKind::Overloaded]),
+        ("botocore.ValidationException", &[ErrorKind::InvalidRequest]),
+        (
+            "botocore.AccessDeniedException",
+            &[ErrorKind::Authentication],
+        ),
+        (
+            "botocore.ResourceNotFoundException",
+            &[ErrorKind::ModelNotFound],
+        ),
+        ("botocore.ThrottlingException", &[ErrorKind::RateLimit]),
     ];
     for (class, allowed) in kinds {
         let is_that = classes.iter().any(|known| known.ends_with(class));
@@ -180,7 +200,8 @@ fn same_message(reply: &ChatReply, message: &Value) -> Result<(), String> {
     let choice = reply.choices.first();
     let native = choice.and_then(|choice| choice.native_finish_reason.clone());
     let metadata = &message["response_metadata"];
-    let finish = [&metadata["finish_reason"], &metadata["stop_reason"]]
+    let words = ["finish_reason", "stop_reason", "stopReason"].map(|name| &metadata[name]);
+    let finish = words
         .into_iter()
         .find(|reason| !reason.is_null())
         .cloned()

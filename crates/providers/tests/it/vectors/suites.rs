@@ -1,5 +1,6 @@
 //! The suites: one for each provider.
 
+mod bedrock;
 mod others;
 
 use super::record::Record;
