@@ -17,6 +17,7 @@ use self::endpoints::{BaseUrlCase, EndpointVariable};
 use crate::parameters::landing::Landing;
 use crate::protocol::anthropic_messages::rules::AnthropicMessagesRules;
 use crate::protocol::bedrock_converse::rules::BedrockConverseRules;
+use crate::protocol::gemini_generate::rules::GeminiGenerateRules;
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/catalog");
 
@@ -73,7 +74,8 @@ pub struct Provider {
     /// is the model, percent-encoded, `{+model}` keeps its `:`, `/`, `@` and the like.
     #[serde(default)]
     pub call_path: Option<String>,
-    /// What is appended in its place where a stream is asked for.
+    /// What is appended in its place where a stream is asked for; it may end with a
+    /// query of its own, such as `?alt=sse`.
     #[serde(default)]
     pub stream_path: Option<String>,
     /// Members of the query of every call, e.g. `api-version`; values may hold variables.
@@ -114,6 +116,9 @@ pub struct Provider {
     /// What is known of its models, where it speaks Bedrock's Converse.
     #[serde(default)]
     pub bedrock_converse: BedrockConverseRules,
+    /// How requests are written, where it speaks Google's generateContent.
+    #[serde(default)]
+    pub gemini_generate: GeminiGenerateRules,
     /// Which calls LangChain makes through OpenAI's Responses API instead.
     #[serde(default)]
     pub responses: ResponsesRouting,
@@ -149,6 +154,8 @@ pub enum Protocol {
     BedrockConverse,
     /// Anthropic's messages in the envelope of Amazon Bedrock's `InvokeModel`.
     BedrockInvoke,
+    /// Google's generateContent.
+    GeminiGenerate,
 }
 
 /// Which calls of a row are made as another row's, whose parameters count then.
@@ -466,6 +473,7 @@ impl Provider {
             Protocol::CohereChat => "/v2/chat",
             Protocol::BedrockConverse => "/model/{model}/converse",
             Protocol::BedrockInvoke => "/model/{model}/invoke",
+            Protocol::GeminiGenerate => "/v1beta/{+model}:generateContent",
         })
     }
 

@@ -1,5 +1,7 @@
 //! Targets: a catalog row and a model configuration, resolved once into where and how to call.
 
+use std::borrow::Cow;
+
 use domain::model_configuration::ModelSettings;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::{Map, Value};
@@ -11,7 +13,7 @@ use crate::error::InvalidCall;
 use crate::json::invalid;
 use crate::parameters::Resolution;
 use crate::pass_through::MessageWords;
-use crate::protocol::{anthropic_messages, bedrock_converse, openai_chat};
+use crate::protocol::{anthropic_messages, bedrock_converse, gemini_generate, openai_chat};
 use crate::rewrite::{Patches, Present};
 
 /// One concrete place to send calls to. Made when a snapshot is built, not per call.
@@ -128,7 +130,8 @@ impl Target {
         settings: &ModelSettings,
         resolution: Resolution,
     ) -> Result<Self, InvalidCall> {
-        let address = Address::resolve(provider, &settings.model, &resolution)?;
+        let address =
+            Address::resolve(provider, &path_name(provider, &settings.model), &resolution)?;
         let rules = &provider.openai_chat;
         let has_own_endpoint = resolution.endpoint.is_some();
         let mut target = Self {
@@ -157,6 +160,9 @@ impl Target {
         if target.protocol == Protocol::BedrockConverse {
             bedrock_converse::configuration::check(&target)?;
         }
+        if target.protocol == Protocol::GeminiGenerate {
+            gemini_generate::arguments::check(provider.gemini_generate.form, &target.members)?;
+        }
         Ok(target)
     }
 
@@ -171,6 +177,10 @@ impl Target {
         }
         if let Some(temperature) = settings.temperature {
             members.insert("temperature".to_owned(), temperature.into());
+        }
+        if let (Protocol::GeminiGenerate, Some(seconds)) = (self.protocol, settings.timeout_seconds)
+        {
+            members.insert("timeout".to_owned(), seconds.into());
         }
         self.apply_temperature_quirks(&mut members);
         for (name, value) in resolution.extra_body {
@@ -250,9 +260,9 @@ impl Target {
                     || openai_chat::encode::rewrites(messages)
             }
             // Another provider's thinking, which this one would refuse.
-            Protocol::AnthropicMessages => messages.has_empty_signature(),
+            Protocol::AnthropicMessages => messages.has_foreign_signature(),
             // No client speaks these.
-            Protocol::OllamaChat | Protocol::CohereChat => true,
+            Protocol::OllamaChat | Protocol::CohereChat | Protocol::GeminiGenerate => true,
             // No client speaks these, so that nothing is passed on as it is.
             Protocol::BedrockConverse | Protocol::BedrockInvoke => true,
         }
@@ -305,7 +315,9 @@ impl Target {
                 anthropic_messages::configuration::top_level(self, present)
             }
             // No client speaks these: `encode` alone writes their bodies.
-            Protocol::OllamaChat | Protocol::CohereChat => Ok(Patches::new()),
+            Protocol::OllamaChat | Protocol::CohereChat | Protocol::GeminiGenerate => {
+                Ok(Patches::new())
+            }
             // Its requests have no top level in common with any client's.
             Protocol::BedrockConverse => Ok(Patches::new()),
         }
@@ -328,9 +340,10 @@ impl Target {
     pub fn address<'a>(&'a self, present: Present<'_, 'a>, wants_stream: bool) -> (Uri, HeaderMap) {
         let uri = self.uri(wants_stream);
         match self.protocol {
-            Protocol::OpenaiChat | Protocol::OllamaChat | Protocol::CohereChat => {
-                (uri.clone(), self.headers.clone())
-            }
+            Protocol::OpenaiChat
+            | Protocol::OllamaChat
+            | Protocol::CohereChat
+            | Protocol::GeminiGenerate => (uri.clone(), self.headers.clone()),
             Protocol::AnthropicMessages | Protocol::BedrockInvoke => {
                 anthropic_messages::betas::address(self, uri, present)
             }
@@ -341,6 +354,16 @@ impl Target {
 
 fn from_json(name: &str, json: &str) -> Result<Value, InvalidCall> {
     serde_json::from_str(json).map_err(|error| invalid(name, &format!("is not JSON: {error}")))
+}
+
+/// What stands for the model in the path of a call.
+fn path_name<'a>(provider: &Provider, model: &'a str) -> Cow<'a, str> {
+    match provider.protocol {
+        Protocol::GeminiGenerate => {
+            gemini_generate::rules::path_name(provider.gemini_generate.form, model).into()
+        }
+        _ => Cow::Borrowed(model),
+    }
 }
 
 /// Checks a provider's name of a model. It may end up in a path, so that nothing may

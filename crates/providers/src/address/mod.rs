@@ -190,8 +190,12 @@ impl<'a> Resolver<'a> {
         let mut url = base.clone();
         let own = base.path().strip_suffix('/').unwrap_or(base.path());
         let prefix = self.call_prefix(own)?;
+        let (path, own_query) = path.split_once('?').unwrap_or((path, ""));
         let path = self.filled(path)?;
         url.set_path(&format!("{own}{prefix}{path}"));
+        if !own_query.is_empty() {
+            url.set_query(Some(own_query));
+        }
         let query = self.query()?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);

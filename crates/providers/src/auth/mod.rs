@@ -283,10 +283,15 @@ fn fill_address(
         .path_and_query
         .as_ref()
         .map_or("/", |path| path.as_str());
-    let mut path = path.to_owned();
-    for wanted in &target.from_credential {
-        let value = credential.field(&wanted.field).unwrap_or_default();
-        path = path.replace(&wanted.placeholder(), &encoded(value, false));
+    let path = filled_in(path, target, credential).unwrap_or_else(|| path.to_owned());
+    // Google wants the address repeated for its routers.
+    for value in request.headers.values_mut() {
+        if let Ok(text) = value.to_str()
+            && let Some(filled) = filled_in(text, target, credential)
+        {
+            *value = HeaderValue::try_from(filled)
+                .map_err(|_| invalid("the key makes no usable address".to_owned()))?;
+        }
     }
     let mut filled = parts;
     filled.path_and_query = path.parse().ok();
@@ -294,6 +299,22 @@ fn fill_address(
         .map_err(|_| invalid("the key makes no usable address".to_owned()))?;
     Ok(())
 }
+
+/// The text with what only the credential knows. None where it has no place for that.
+fn filled_in(text: &str, target: &Target, credential: &Credential) -> Option<String> {
+    let wanted = target.from_credential.iter();
+    let mut filled: Option<String> = None;
+    for wanted in wanted {
+        let placeholder = wanted.placeholder();
+        let text = filled.as_deref().unwrap_or(text);
+        if text.contains(&placeholder) {
+            let value = credential.field(&wanted.field).unwrap_or_default();
+            filled = Some(text.replace(&placeholder, &encoded(value, false)));
+        }
+    }
+    filled
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -306,6 +306,10 @@ impl Resolution {
                     .errors
                     .push(wrong(&[name], &format!("`{name}` {problem}"))),
             },
+            // Google's clients wrap it.
+            Value::Object(options) if options.len() == 1 && options["api_endpoint"].is_string() => {
+                self.take_endpoint(provider, name, &options["api_endpoint"]);
+            }
             _ => self
                 .errors
                 .push(wrong(&[name], &format!("`{name}` must be a string"))),

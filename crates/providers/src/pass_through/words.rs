@@ -2,6 +2,7 @@
 
 use super::scan::{Broken, Cursor, Text, unescaped};
 use crate::chat::WireFormat;
+use crate::protocol::gemini_generate::signature::is_marked;
 use crate::protocol::{anthropic_messages, openai_chat};
 
 /// A text that holds escapes and is longer than this is no watched word.
@@ -14,7 +15,7 @@ pub struct MessageWords {
     watched: &'static [&'static str],
     has_watched: bool,
     has_empty_content: bool,
-    has_empty_signature: bool,
+    has_foreign_signature: bool,
 }
 
 impl MessageWords {
@@ -24,7 +25,7 @@ impl MessageWords {
             watched: watched(dialect),
             has_watched: false,
             has_empty_content: false,
-            has_empty_signature: false,
+            has_foreign_signature: false,
         }
     }
 
@@ -40,10 +41,10 @@ impl MessageWords {
         self.has_empty_content
     }
 
-    /// Whether a text that is empty follows the name or text `signature`: the mark of
-    /// thinking that its provider has not signed.
-    pub(crate) const fn has_empty_signature(&self) -> bool {
-        self.has_empty_signature
+    /// Whether a text that is empty, or marked as Gemini's, follows the name or text
+    /// `signature` or `data`: thinking that its provider has not signed.
+    pub(crate) const fn has_foreign_signature(&self) -> bool {
+        self.has_foreign_signature
     }
 
     /// Steps over `messages`.
@@ -77,13 +78,17 @@ impl MessageWords {
             let is_list = cursor.peek() == Some(b'[');
             let is_null = cursor.peek() == Some(b'n');
             let (mut texts, mut empty_texts) = (0_usize, 0_usize);
-            let mut follows_signature = false;
+            let (mut follows_signature, mut follows_data) = (false, false);
             cursor.skip_value_seeing(&mut |text| {
                 let is_empty = text.inside.is_empty();
                 texts += 1;
                 empty_texts += usize::from(is_empty);
-                self.has_empty_signature |= is_empty && follows_signature;
-                follows_signature = body.get(text.inside.clone()) == Some(b"signature");
+                let inside = body.get(text.inside.clone()).unwrap_or_default();
+                let is_foreign = (is_empty && follows_signature)
+                    || ((follows_signature || follows_data) && is_marked(inside));
+                self.has_foreign_signature |= is_foreign;
+                follows_signature = inside == b"signature";
+                follows_data = inside == b"data";
                 self.note(body, text);
             })?;
             match &*unescaped(body, &name) {
@@ -171,7 +176,7 @@ mod tests {
     #[test]
     fn empty_signatures_are_found() {
         let is_unsigned =
-            |messages| words(WireFormat::AnthropicMessages, messages).has_empty_signature();
+            |messages| words(WireFormat::AnthropicMessages, messages).has_foreign_signature();
         assert!(is_unsigned(
             r#"[{"content":[{"type":"thinking","thinking":"x","signature":""}]}]"#
         ));

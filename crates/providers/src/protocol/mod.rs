@@ -6,6 +6,7 @@ pub(crate) mod anthropic_messages;
 pub(crate) mod bedrock_converse;
 pub(crate) mod bedrock_invoke;
 pub(crate) mod cohere_chat;
+pub(crate) mod gemini_generate;
 pub(crate) mod ollama_chat;
 pub(crate) mod openai_chat;
 mod part_writer;
@@ -45,6 +46,7 @@ pub fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> 
         Protocol::CohereChat => cohere_chat::encode::encode(call, target),
         Protocol::BedrockConverse => bedrock_converse::encode::encode(call, target),
         Protocol::BedrockInvoke => bedrock_invoke::encode::encode(call, target),
+        Protocol::GeminiGenerate => gemini_generate::encode::encode(call, target),
     }
 }
 
@@ -66,6 +68,9 @@ pub const fn stream_media_type(target: &Target) -> &'static str {
             "text/event-stream"
         }
         Protocol::OllamaChat => "application/x-ndjson",
+        Protocol::GeminiGenerate => {
+            gemini_generate::stream::media_type(target.provider.gemini_generate.form)
+        }
         Protocol::BedrockConverse | Protocol::BedrockInvoke => event_stream::MEDIA_TYPE,
     }
 }
@@ -93,6 +98,7 @@ pub fn decode(
             anthropic_messages::response::decode(body)
         }
         Protocol::BedrockConverse => bedrock_converse::response::decode(target, body),
+        Protocol::GeminiGenerate => gemini_generate::response::decode(body),
     }?;
     reply.created.get_or_insert(now.as_second());
     Ok(reply)
@@ -115,6 +121,7 @@ pub fn decode_error(
         Protocol::BedrockConverse | Protocol::BedrockInvoke => {
             bedrock_converse::error::decode(status, headers, body)
         }
+        Protocol::GeminiGenerate => gemini_generate::error::decode(status, body),
     };
     error.retry_after = error::retry_after(headers, now).or(error.retry_after);
     error
@@ -135,6 +142,7 @@ enum StreamDecoder {
     BedrockInvoke(bedrock_invoke::stream::StreamDecoder),
     /// An answer that comes whole, for a client that wants it piece by piece.
     Whole(Box<whole::WholeDecoder>),
+    GeminiGenerate(gemini_generate::stream::StreamDecoder),
 }
 
 impl Decoder {
@@ -159,6 +167,9 @@ impl Decoder {
             }
             Protocol::BedrockInvoke => {
                 StreamDecoder::BedrockInvoke(bedrock_invoke::stream::StreamDecoder::new())
+            }
+            Protocol::GeminiGenerate => {
+                StreamDecoder::GeminiGenerate(gemini_generate::stream::StreamDecoder::new())
             }
         };
         Self { format, now }
@@ -187,6 +198,7 @@ impl Decoder {
             StreamDecoder::BedrockConverse(decoder) => decoder.push(bytes, events),
             StreamDecoder::BedrockInvoke(decoder) => decoder.push(bytes, events),
             StreamDecoder::Whole(decoder) => decoder.push(bytes),
+            StreamDecoder::GeminiGenerate(decoder) => decoder.push(bytes, events),
         };
         self.date(&mut events[first_new..]);
         result
@@ -206,6 +218,7 @@ impl Decoder {
             StreamDecoder::BedrockConverse(decoder) => decoder.finish(events),
             StreamDecoder::BedrockInvoke(decoder) => decoder.finish(events),
             StreamDecoder::Whole(decoder) => decoder.finish(events),
+            StreamDecoder::GeminiGenerate(decoder) => decoder.finish(events),
         };
         self.date(&mut events[first_new..]);
         result

@@ -16,6 +16,7 @@ use crate::chat::WireFormat;
 use crate::chat::call::{ChatCall, Message, Role};
 use crate::chat::part::{Content, Part, PartContent, Reasoning};
 use crate::error::{InvalidCall, Losses};
+use crate::protocol::gemini_generate::signature::is_of_gemini;
 
 /// The members of a request that hold the conversation.
 pub(super) struct Conversation {
@@ -98,7 +99,10 @@ fn verbatim(messages: &[Message], losses: &mut Losses) -> Conversation {
 }
 
 fn is_sayable(part: &Part, losses: &mut Losses) -> bool {
-    let is_sayable = types::block_from_content(&part.content).is_some();
+    let is_sayable = match &part.content {
+        PartContent::Reasoning(reasoning) => is_portable(reasoning),
+        content => types::block_from_content(content).is_some(),
+    };
     if !is_sayable {
         losses.add("messages.reasoning");
     }
@@ -381,5 +385,6 @@ fn restore_toolsets(messages: &mut [Value]) {
 
 /// Whether thinking can be shown to be Anthropic's own.
 pub(super) fn is_portable(reasoning: &Reasoning) -> bool {
-    types::block_from_content(&PartContent::Reasoning(reasoning.clone())).is_some()
+    !is_of_gemini(reasoning)
+        && types::block_from_content(&PartContent::Reasoning(reasoning.clone())).is_some()
 }

@@ -89,6 +89,11 @@ impl Record {
                 fields.insert(name, value.clone());
             }
         }
+        // LangChain was given an access token out of band.
+        let is_known = |name: &str| self.secret_fields().iter().any(|known| known == name);
+        if is_known("access_token") && fields.is_empty() && self.config.api_key.is_none() {
+            fields.insert("access_token".to_owned(), "<GCP_ACCESS_TOKEN>".into());
+        }
         if fields.is_empty() {
             return self.config.api_key.clone().map(Secret::new);
         }

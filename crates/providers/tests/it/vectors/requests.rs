@@ -81,19 +81,19 @@ fn both(suite: &Suite, record: &Record) -> Result<(Made, Option<Made>), String> 
     let envelope =
         Envelope::scan(WireFormat::OpenAiChat, body).map_err(|error| error.to_string())?;
     let spliced = pass_through::splice(&envelope, &target);
-    let sign = |made: Made| made.map(|request| signed(&target, credential.as_ref(), request));
+    let sign = |made: Made| signed(&target, credential.as_ref(), made?);
     Ok((sign(encoded), spliced.map(sign)))
 }
 
-fn signed(
-    target: &Target,
-    credential: Option<&Credential>,
-    mut request: HttpRequest,
-) -> HttpRequest {
+fn signed(target: &Target, credential: Option<&Credential>, mut request: HttpRequest) -> Made {
     if let Some(credential) = credential {
-        auth::apply(target, credential, &mut request, Timestamp::UNIX_EPOCH).unwrap();
+        let applied = auth::apply(target, credential, &mut request, Timestamp::UNIX_EPOCH);
+        applied.map_err(|error| InvalidCall {
+            message: error.message,
+            parameter: None,
+        })?;
     }
-    request
+    Ok(request)
 }
 
 fn compare(record: &Record, request: &HttpRequest) -> Result<(), String> {

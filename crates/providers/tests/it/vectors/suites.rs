@@ -1,6 +1,7 @@
 //! The suites: one for each provider.
 
 mod bedrock;
+mod google;
 mod others;
 
 use super::record::Record;
