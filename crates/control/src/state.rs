@@ -14,6 +14,7 @@ use providers::endpoint::EndpointPolicy;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use store::Database;
+use tokio::sync::watch;
 use utoipa::ToSchema;
 use vault::VaultBackend;
 use vault::keyring::RootKeyring;
@@ -42,7 +43,7 @@ pub struct ControlParts {
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// Providers whose key the operator lends to all organisations.
-    pub platform_credentials: BTreeSet<String>,
+    pub platform_credentials: watch::Receiver<BTreeSet<String>>,
     /// Which endpoints a configuration may name.
     pub endpoint_policy: EndpointPolicy,
     /// How much an organisation may store.
@@ -105,7 +106,11 @@ impl ControlState {
     }
 
     pub(crate) fn platform_has_key_for(&self, provider: &str) -> bool {
-        self.0.parts.platform_credentials.contains(provider)
+        self.0
+            .parts
+            .platform_credentials
+            .borrow()
+            .contains(provider)
     }
 
     pub(crate) fn endpoint_policy(&self) -> EndpointPolicy {

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use domain::id::OrganizationId;
-use domain::model_configuration::ModelConfiguration;
+use domain::id::{ModelConfigurationId, OrganizationId};
+use domain::model_configuration::{ModelConfiguration, ModelSettings};
+use domain::provider_credential::{CredentialStatus, ProviderCredential};
 use providers::chat::WireFormat;
 use providers::chat::call::{ChatCall, Message, Role, Sampling};
 use providers::chat::part::Content;
@@ -12,7 +13,7 @@ use providers::error::ErrorKind;
 use crate::attempt::{Call, Failed, exchange, forget_refused_token, prepare};
 use crate::error::CallError;
 use crate::gateway::Gateway;
-use crate::snapshot::Entry;
+use crate::snapshot::{Entry, PlatformKeys, Slots};
 
 /// The longest a check takes.
 const CHECK_LIMIT: Duration = Duration::from_secs(60);
@@ -42,10 +43,41 @@ impl Gateway {
         configuration: &ModelConfiguration,
     ) -> Check {
         let snapshot = self.snapshot.load_full();
-        let entry = Entry::new(configuration.clone(), snapshot.platform_providers());
+        let slots = snapshot.slots(organization_id);
+        let entry = Entry::new(configuration.clone(), snapshot.platform(), &slots);
+        self.check_entry(organization_id, &entry).await
+    }
+
+    /// The same for settings that are paid for with `credential`, whatever its status is.
+    /// Settings that would be paid for otherwise are not called.
+    pub async fn check_credential(
+        &self,
+        credential: &ProviderCredential,
+        settings: &ModelSettings,
+    ) -> Check {
+        let trusted = ProviderCredential {
+            status: CredentialStatus::Active,
+            ..credential.clone()
+        };
+        let configuration = ModelConfiguration {
+            // There is no such row, and nobody looks for it.
+            id: ModelConfigurationId(credential.organization_id.0),
+            organization_id: Some(credential.organization_id),
+            revision: 1,
+            settings: settings.clone(),
+            api_key_alias: None,
+            created_at: credential.created_at,
+            updated_at: credential.updated_at,
+        };
+        let slots = Slots::of(&[trusted]);
+        let entry = Entry::new(configuration, &PlatformKeys::default(), &slots);
+        self.check_entry(credential.organization_id, &entry).await
+    }
+
+    async fn check_entry(&self, organization_id: OrganizationId, entry: &Entry) -> Check {
         let call = Call::canonical_only(smallest_call());
         let started = Instant::now();
-        let failure = self.try_once(organization_id, &entry, &call).await.err();
+        let failure = self.try_once(organization_id, entry, &call).await.err();
         Check {
             is_ok: failure.is_none(),
             latency: started.elapsed(),
@@ -66,7 +98,9 @@ impl Gateway {
             .map_err(|error| {
                 let is_auth = matches!(
                     error.code.as_str(),
-                    "provider_credential_missing" | "secret_unavailable"
+                    "provider_credential_missing"
+                        | "provider_credential_invalid"
+                        | "secret_unavailable"
                 );
                 (error, is_auth)
             })?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use domain::agent_role::AgentRole;
+use domain::provider_credential::CredentialStatus;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use providers::chat::WireFormat;
@@ -206,7 +207,30 @@ impl CallError {
             "provider_credential_missing",
             format!(
                 "No key is set for the provider `{provider}` of the model configuration \
-                 `{name}`. Set its `api_key`, or ask the operator for a platform credential."
+                 `{name}`. Set its `api_key`, give your organization's own key \
+                 with PUT /v1/provider-credentials, or ask the operator for a platform credential."
+            ),
+        )
+    }
+
+    /// The organisation's own credential is there to be used, and cannot be.
+    pub(crate) fn slot_unusable(name: &str, slot: &str, status: CredentialStatus) -> Self {
+        let (code, why) = match status {
+            CredentialStatus::Invalid => (
+                "provider_credential_invalid",
+                "was refused when it was validated last",
+            ),
+            CredentialStatus::Missing | CredentialStatus::Active => {
+                ("provider_credential_missing", "was deleted")
+            }
+        };
+        Self::refused(
+            StatusCode::BAD_REQUEST,
+            code,
+            format!(
+                "The model configuration `{name}` is called with your organization's own \
+                 credential `{slot}`, which {why}. Give it a key with PUT \
+                 /v1/provider-credentials/{slot}, or the configuration one of its own."
             ),
         )
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::id::{Alias, OrganizationId};
+use domain::id::{Alias, ModelConfigurationId, OrganizationId};
 use providers::auth::Credential;
 use providers::target::Origin;
 
@@ -20,6 +20,26 @@ pub enum KeyReference {
         /// The catalog name of the provider it is a credential of.
         provider: &'static str,
         /// The origin that the call would go to.
+        origin: Origin,
+    },
+    /// A secret that an organisation brought for everything its slot covers. It opens only
+    /// for that organisation and slot; whoever asks for it sends it to the provider's own
+    /// hosts only.
+    Slot {
+        /// The caller's organisation, from the snapshot and never from a sealed row.
+        organization_id: OrganizationId,
+        /// Where the secret lies in the vault.
+        alias: Alias,
+        /// The slot that it was given for.
+        slot: &'static str,
+        /// The catalog name of the provider, one that the slot covers.
+        provider: &'static str,
+    },
+    /// The key that the operator's settings give to one system default.
+    SystemDefault {
+        /// The system default.
+        model_configuration_id: ModelConfigurationId,
+        /// The origin that the call would go to; it must be the one in the settings.
         origin: Origin,
     },
     /// The key that the operator lends to every organisation; only for catalog origins.

@@ -26,4 +26,5 @@ pub mod parameters;
 pub mod pass_through;
 pub mod protocol;
 pub mod rewrite;
+pub mod slots;
 pub mod target;

@@ -115,8 +115,10 @@ fn protocol(route: &Route) -> Option<String> {
 fn problem(entry: &Entry) -> Option<String> {
     match &entry.route {
         Err(reason) => Some(reason.message.clone()),
-        Ok(route) if route.key == KeySource::Missing => Some(key(route).reason),
-        Ok(_) => None,
+        Ok(route) => match route.key {
+            KeySource::Missing | KeySource::Unusable { .. } => Some(key(route).reason),
+            _ => None,
+        },
     }
 }
 
@@ -126,6 +128,16 @@ fn key(route: &Route) -> PlannedKey {
         KeySource::Platform(_) => (
             "platform",
             "nobody nearer has a key, and the operator lends one".to_owned(),
+        ),
+        KeySource::Slot(_) => (
+            "provider_credential",
+            "your organization has a key of its own for this provider".to_owned(),
+        ),
+        KeySource::Unusable { slot, status } => (
+            "missing",
+            format!(
+                "your organization's own key {slot} is {status}, and nobody else's is used instead"
+            ),
         ),
         KeySource::NotNeeded => ("not_needed", "the provider wants none".to_owned()),
         KeySource::Missing if route.target.is_catalog_origin => (

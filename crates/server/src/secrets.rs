@@ -1,20 +1,23 @@
 //! Opened credentials for calls, from sealed rows that are kept in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use domain::id::{Alias, OrganizationId};
 use domain::secret::Secret;
 use gateway::secrets::{KeyReference, SecretError, SecretSource};
 use moka::sync::Cache;
 use providers::auth::Credential;
-use providers::catalog;
+use providers::catalog::{self, Provider};
+use providers::slots::{self, SLOT_ORIGIN};
 use store::sealed::{OrganizationKeyRow, SealedSecretRow};
 use vault::backend::embedded::EmbeddedVault;
 use vault::{Binding, Purpose, SealedSecret, VaultError, WrappedOrganizationKey};
 
+use crate::platform_credentials::PlatformCredentials;
 use crate::sealed_storage::{sealed_secret, wrapped_key};
 
 /// How long an opened credential may stay in memory.
@@ -97,27 +100,32 @@ impl SealedRows {
 pub struct Secrets {
     vault: Arc<EmbeddedVault>,
     sealed: Arc<SealedRows>,
-    platform: BTreeMap<String, Arc<Credential>>,
+    platform: ArcSwap<PlatformCredentials>,
     opened: Cache<KeyReference, Arc<Credential>>,
 }
 
 impl Secrets {
-    /// `platform` are the operator's keys, by provider.
+    /// `platform` are the operator's keys.
     #[must_use]
     pub fn new(
         vault: Arc<EmbeddedVault>,
         sealed: Arc<SealedRows>,
-        platform: BTreeMap<String, Arc<Credential>>,
+        platform: PlatformCredentials,
     ) -> Self {
         Self {
             vault,
             sealed,
-            platform,
+            platform: ArcSwap::from_pointee(platform),
             opened: Cache::builder()
                 .time_to_live(OPENED_FOR)
                 .max_capacity(OPENED_AT_MOST)
                 .build(),
         }
+    }
+
+    /// Puts other keys of the operator's in the place of the present ones.
+    pub fn replace_platform(&self, platform: PlatformCredentials) {
+        self.platform.store(Arc::new(platform));
     }
 
     /// Overwrites and frees what has been open for too long. The cache does so by itself
@@ -126,12 +134,13 @@ impl Secrets {
         self.opened.run_pending_tasks();
     }
 
-    fn open_own(
+    /// Opens a sealed row for exactly this owner, purpose and destination.
+    fn open_row(
         &self,
         organization_id: OrganizationId,
         alias: &Alias,
-        provider: &str,
-        origin: &str,
+        purpose: Purpose,
+        (provider, origin): (&str, &str),
     ) -> Result<Secret, SecretError> {
         let gone = || SecretError::Refused("its secret is gone".to_owned());
         let row = self.sealed.secret(alias).ok_or_else(gone)?;
@@ -141,7 +150,7 @@ impl Secrets {
             organization_id: Some(organization_id),
             alias: alias.clone(),
             version: row.version,
-            purpose: Purpose::ProviderApiKey,
+            purpose,
             provider: provider.to_owned(),
             allowed_origin: origin.to_owned(),
         };
@@ -154,34 +163,63 @@ impl SecretSource for Secrets {
     fn cached(&self, key: &KeyReference) -> Option<Arc<Credential>> {
         match key {
             // What was opened is not used any more once its sealed row is gone.
-            KeyReference::Own { alias, .. } => {
+            KeyReference::Own { alias, .. } | KeyReference::Slot { alias, .. } => {
                 self.sealed.secret(alias)?;
                 self.opened.get(key)
             }
-            KeyReference::Platform { provider } => self.platform.get(*provider).cloned(),
+            KeyReference::Platform { provider } => self.platform.load().of_provider(provider),
+            KeyReference::SystemDefault {
+                model_configuration_id,
+                origin,
+            } => {
+                let platform = self.platform.load();
+                platform.of_system_default(*model_configuration_id, origin)
+            }
         }
     }
 
     async fn open(&self, key: &KeyReference) -> Result<Arc<Credential>, SecretError> {
-        let KeyReference::Own {
-            organization_id,
-            alias,
-            provider,
-            origin,
-        } = key
-        else {
-            let none = || SecretError::Refused("the operator has no such key".to_owned());
-            return self.cached(key).ok_or_else(none);
+        let credential = match key {
+            KeyReference::Own {
+                organization_id,
+                alias,
+                provider,
+                origin,
+            } => {
+                let place = (*provider, origin.as_str());
+                let purpose = Purpose::ProviderApiKey;
+                let secret = self.open_row(*organization_id, alias, purpose, place)?;
+                Credential::parse(row_of(provider)?, &secret)
+            }
+            KeyReference::Slot {
+                organization_id,
+                alias,
+                slot,
+                provider,
+            } => {
+                let slot = slots::slot(slot);
+                let slot =
+                    slot.ok_or_else(|| SecretError::Refused("its slot is unknown".to_owned()))?;
+                let purpose = Purpose::ProviderCredential;
+                let place = (slot.name, SLOT_ORIGIN);
+                let secret = self.open_row(*organization_id, alias, purpose, place)?;
+                slot.credential(row_of(provider)?, &secret)
+            }
+            KeyReference::Platform { .. } | KeyReference::SystemDefault { .. } => {
+                let none = || SecretError::Refused("the operator has no such key".to_owned());
+                return self.cached(key).ok_or_else(none);
+            }
         };
-        let secret = self.open_own(*organization_id, alias, provider, origin.as_str())?;
-        let row = catalog::provider(provider);
-        let row = row.ok_or_else(|| SecretError::Refused("its provider is unknown".to_owned()))?;
-        let credential =
-            Credential::parse(row, &secret).map_err(|error| SecretError::Refused(error.message))?;
+        let credential = credential.map_err(|error| SecretError::Refused(error.message))?;
         let credential = Arc::new(credential);
         self.opened.insert(key.clone(), Arc::clone(&credential));
         Ok(credential)
     }
+}
+
+fn row_of(provider: &str) -> Result<&'static Provider, SecretError> {
+    let row = catalog::provider(provider);
+    row.ok_or_else(|| SecretError::Refused("its provider is unknown".to_owned()))
 }
 
 fn refused(error: VaultError) -> SecretError {

@@ -35,6 +35,24 @@ impl Signals {
     }
 }
 
+/// SIGHUP: read the settings again.
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// When the signal cannot be listened to.
+    pub fn listen() -> std::io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next.
+    pub async fn next(&mut self) {
+        let _ = self.0.recv().await;
+    }
+}
+
 /// Answers 503 on `/health/ready` once the process is to end, so that load balancers
 /// send no more calls.
 pub async fn unready(

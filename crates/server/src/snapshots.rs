@@ -4,16 +4,17 @@
 //! again. Sealed secrets are kept in memory too, so that calls go on while the
 //! database is away.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use domain::id::OrganizationId;
 use domain::model_configuration::ModelConfiguration;
-use gateway::snapshot::{InstallationRows, OrganizationRows, Snapshot, SystemRows};
+use gateway::snapshot::{InstallationRows, OrganizationRows, PlatformKeys, Snapshot, SystemRows};
 use store::changes::{self, Change, ChangeFeed, News};
-use store::{Database, StoreError, agent_roles, api_keys, model_configurations, sealed};
+use store::{
+    Database, StoreError, agent_roles, api_keys, model_configurations, provider_credentials, sealed,
+};
 use tokio::sync::watch;
 
 use crate::secrets::SealedRows;
@@ -28,6 +29,8 @@ pub struct Snapshots {
     snapshot: Arc<ArcSwap<Snapshot>>,
     sealed: Arc<SealedRows>,
     prices: Prices,
+    /// What the operator has keys for.
+    platform: watch::Sender<PlatformKeys>,
     /// The revision that snapshot and sealed rows are at.
     revision: watch::Sender<i64>,
 }
@@ -39,16 +42,17 @@ impl Snapshots {
     /// When the database cannot be read.
     pub async fn load(
         database: Database,
-        platform_providers: BTreeSet<String>,
+        platform: PlatformKeys,
         sealed: Arc<SealedRows>,
         prices: Prices,
     ) -> Result<Self, StoreError> {
-        let empty = Snapshot::empty(platform_providers);
+        let empty = Snapshot::empty(platform.clone());
         let snapshots = Self {
             database,
             snapshot: Arc::new(ArcSwap::from_pointee(empty)),
             sealed,
             prices,
+            platform: watch::channel(platform).0,
             revision: watch::channel(0).0,
         };
         // The revision is read first: what is committed meanwhile is read twice, never missed.
@@ -66,13 +70,29 @@ impl Snapshots {
     /// Follows the change feed for ever. It survives any outage of the database.
     pub async fn follow(&self) {
         let mut feed = ChangeFeed::after(&self.database, *self.revision.borrow());
+        let mut platform = self.platform.subscribe();
         loop {
-            let news = feed.next().await;
+            let news = tokio::select! {
+                news = feed.next() => news,
+                // Every route may have another key now.
+                _ = platform.changed() => News::Everything {
+                    revision: *self.revision.borrow(),
+                },
+            };
             while let Err(error) = self.take_in(&news).await {
                 tracing::debug!(%error, "what changed cannot be read yet");
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+
+    /// Says that the operator has keys for other things now; [`Self::follow`] does the rest.
+    pub fn replace_platform(&self, platform: PlatformKeys) {
+        self.platform.send_if_modified(|present| {
+            let is_other = *present != platform;
+            *present = platform;
+            is_other
+        });
     }
 
     /// Waits until everything that is committed now is in the snapshot, at most `limit`.
@@ -123,11 +143,12 @@ impl Snapshots {
                 .into_iter()
                 .map(|it| (it.organization_id, it.role, it.model_configuration_id))
                 .collect(),
+            credentials: provider_credentials::list_everything(&self.database).await?,
         };
         self.prices.read(&self.database).await?;
         self.sealed.replace_all(secrets, keys);
-        let platform_providers = self.snapshot.load().platform_providers().clone();
-        let snapshot = Snapshot::build(revision, platform_providers, rows);
+        let platform = self.platform.borrow().clone();
+        let snapshot = Snapshot::build(revision, platform, rows);
         self.snapshot.store(Arc::new(snapshot));
         self.revision.send_replace(revision);
         Ok(())
@@ -140,6 +161,7 @@ impl Snapshots {
         let key = sealed::organization_key(&self.database, Some(id)).await?;
         let api_keys = api_keys::list_active_of(&self.database, id).await?;
         let roles = agent_roles::of(&self.database, Some(id)).await?;
+        let credentials = provider_credentials::list(&self.database, id).await?;
         let configurations = self.readable_rows_of(Some(id)).await?;
         self.sealed.replace(Some(id), secrets, key);
         let before = self.snapshot.load();
@@ -149,6 +171,7 @@ impl Snapshots {
                     api_keys,
                     configurations,
                     roles,
+                    credentials,
                 };
                 before.with_organization(revision, id, rows)
             }

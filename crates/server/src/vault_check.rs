@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use anyhow::Context;
 use domain::id::{Alias, OrganizationId};
 use domain::model_configuration::ModelConfiguration;
+use domain::provider_credential::ProviderCredential;
+use providers::slots::SLOT_ORIGIN;
 use providers::target::Target;
 use store::{Database, sealed};
 use vault::backend::embedded::EmbeddedVault;
@@ -23,7 +25,7 @@ pub struct OpenedEverything {
     pub unreferenced: usize,
 }
 
-/// Opens every secret that a model configuration refers to, exactly as a call would.
+/// Opens every secret that a model configuration or a provider credential refers to, exactly as a call would.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -57,6 +59,20 @@ pub async fn open_everything(
             )),
         }
     }
+    for row in store::provider_credentials::list_everything(database).await? {
+        let Some(alias) = &row.alias else {
+            continue;
+        };
+        let secret = secrets.remove(alias);
+        let key = keys.get(&Some(row.organization_id));
+        match open_slot(vault, &row, alias, secret.as_ref(), key) {
+            Ok(()) => result.opened += 1,
+            Err(error) => result.failures.push(format!(
+                "provider credential `{}` of organization {}: {error:#}",
+                row.slot, row.organization_id
+            )),
+        }
+    }
     result.unreferenced = secrets.len();
     Ok(result)
 }
@@ -80,6 +96,27 @@ fn open_one(
         purpose: Purpose::ProviderApiKey,
         provider: configuration.settings.provider.clone(),
         allowed_origin: target.origin.as_str().to_owned(),
+    };
+    vault.open_row(secret, key, &binding)?;
+    Ok(())
+}
+
+fn open_slot(
+    vault: &EmbeddedVault,
+    row: &ProviderCredential,
+    alias: &Alias,
+    secret: Option<&SealedSecret>,
+    key: Option<&WrappedOrganizationKey>,
+) -> anyhow::Result<()> {
+    let secret = secret.context("its secret is not in the database")?;
+    let key = key.context("the key of its organisation is not in the database")?;
+    let binding = Binding {
+        organization_id: Some(row.organization_id),
+        alias: alias.clone(),
+        version: secret.version,
+        purpose: Purpose::ProviderCredential,
+        provider: row.slot.clone(),
+        allowed_origin: SLOT_ORIGIN.to_owned(),
     };
     vault.open_row(secret, key, &binding)?;
     Ok(())

@@ -29,7 +29,7 @@
 //! padded secret = length (4) | secret | zeros up to a multiple of 64 bytes
 //! ```
 //!
-//! The purposes are `provider_api_key` and `idempotent_answer`. Parsing is strict: a
+//! The purposes are `provider_api_key`, `provider_credential` and `idempotent_answer`. Parsing is strict: a
 //! blob of the wrong length, a wrong constant or padding that is not the shortest
 //! possible is [`VaultError::DoesNotOpen`], like everything else that does not fit;
 //! why it does not is nobody's business but the log of a debugger.
@@ -72,6 +72,7 @@ impl Purpose {
     const fn name(self) -> &'static str {
         match self {
             Self::ProviderApiKey => "provider_api_key",
+            Self::ProviderCredential => "provider_credential",
             Self::IdempotentAnswer => "idempotent_answer",
         }
     }

@@ -55,8 +55,11 @@ pub struct Binding {
 /// What a secret is for. One key is never used for two purposes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// A provider's credential.
+    /// A model configuration's own key.
     ProviderApiKey,
+    /// A credential that an organisation brought for everything a slot covers: its
+    /// `provider` is the slot, and it may be sent to the hosts of the slot's providers.
+    ProviderCredential,
     /// A stored idempotent answer that shows a new API key.
     IdempotentAnswer,
 }

@@ -133,8 +133,13 @@ async fn key<'a>(
     name: &str,
 ) -> Result<Option<Key<'a>>, CallError> {
     let reference = match &route.key {
-        KeySource::Own(reference) | KeySource::Platform(reference) => reference,
+        KeySource::Own(reference) | KeySource::Slot(reference) | KeySource::Platform(reference) => {
+            reference
+        }
         KeySource::NotNeeded => return Ok(None),
+        KeySource::Unusable { slot, status } => {
+            return Err(CallError::slot_unusable(name, slot, *status));
+        }
         KeySource::Missing => {
             let Target {
                 provider, origin, ..

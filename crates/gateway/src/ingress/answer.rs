@@ -123,7 +123,7 @@ fn forward_headers(answer: &Answer, headers: &mut HeaderMap) {
 
 fn has_own_key(entry: &Entry) -> bool {
     let route = entry.route.as_ref();
-    route.is_ok_and(|route| matches!(route.key, KeySource::Own(_)))
+    route.is_ok_and(|route| matches!(route.key, KeySource::Own(_) | KeySource::Slot(_)))
 }
 
 fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {

@@ -315,9 +315,9 @@ impl Drop for CallMeter {
 
 const fn key_owner(key: &KeySource) -> KeyOwner {
     match key {
-        KeySource::Own(_) => KeyOwner::Organization,
+        KeySource::Own(_) | KeySource::Slot(_) => KeyOwner::Organization,
         KeySource::Platform(_) => KeyOwner::Platform,
-        KeySource::NotNeeded | KeySource::Missing => KeyOwner::Nobody,
+        KeySource::NotNeeded | KeySource::Unusable { .. } | KeySource::Missing => KeyOwner::Nobody,
     }
 }
 

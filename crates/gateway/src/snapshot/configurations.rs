@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::id::ModelConfigurationId;
 use domain::model_configuration::ModelConfiguration;
 
-use super::{Entry, PlatformProviders};
+use super::{Entry, PlatformKeys, Slots};
 
 /// One owner's configurations: an organisation's own, or the system defaults.
 #[derive(Default)]
@@ -17,10 +17,14 @@ pub struct Configurations {
 }
 
 impl Configurations {
-    pub(super) fn new(rows: Vec<ModelConfiguration>, platform: &PlatformProviders) -> Self {
+    pub(super) fn new(
+        rows: Vec<ModelConfiguration>,
+        platform: &PlatformKeys,
+        slots: &Slots,
+    ) -> Self {
         let mut configurations = Self::default();
         for row in rows {
-            let entry = Arc::new(Entry::new(row, platform));
+            let entry = Arc::new(Entry::new(row, platform, slots));
             let row = &entry.configuration;
             configurations.by_id.insert(row.id, Arc::clone(&entry));
             if !row.settings.is_archived {
@@ -42,6 +46,11 @@ impl Configurations {
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<&Arc<Entry>> {
         self.by_name.get(name)
+    }
+
+    /// All rows, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.in_order.iter()
     }
 
     /// The rows that can be selected by name, oldest first.

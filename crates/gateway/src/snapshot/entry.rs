@@ -6,10 +6,10 @@ use std::time::Duration;
 use domain::model_configuration::ModelConfiguration;
 use providers::target::Target;
 
-use super::PlatformProviders;
+use super::keys::{key_source, pool_key};
+use super::{KeySource, PlatformKeys, Slots};
 use crate::metrics::{Metrics, ProviderMetrics};
-use crate::secrets::KeyReference;
-use crate::upstream::{Partition, PoolKey};
+use crate::upstream::PoolKey;
 
 /// A configuration and where it leads.
 pub struct Entry {
@@ -36,19 +36,6 @@ pub struct Route {
     metrics: OnceLock<ProviderMetrics>,
 }
 
-/// Whose key a call is made with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
-    /// The configuration's own.
-    Own(KeyReference),
-    /// The operator's.
-    Platform(KeyReference),
-    /// The provider wants none.
-    NotNeeded,
-    /// Nobody's: the call is refused and says what to do.
-    Missing,
-}
-
 /// Why a configuration cannot be called.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -61,10 +48,10 @@ pub struct Uncallable {
 const DEFAULT_MAX_RETRIES: u32 = 2;
 
 impl Entry {
-    /// Resolves a row.
+    /// Resolves a row, for callers whose organisation has these slots.
     #[must_use]
-    pub fn new(configuration: ModelConfiguration, platform: &PlatformProviders) -> Self {
-        let route = Route::new(&configuration, platform);
+    pub fn new(configuration: ModelConfiguration, platform: &PlatformKeys, slots: &Slots) -> Self {
+        let route = Route::new(&configuration, platform, slots);
         Self {
             configuration,
             route,
@@ -73,12 +60,17 @@ impl Entry {
 }
 
 impl Route {
-    fn new(row: &ModelConfiguration, platform: &PlatformProviders) -> Result<Self, Uncallable> {
-        let settings = &row.settings;
+    fn new(
+        row: &ModelConfiguration,
+        platform: &PlatformKeys,
+        slots: &Slots,
+    ) -> Result<Self, Uncallable> {
+        let placed = slots.placed(row);
+        let settings = placed.as_ref().unwrap_or(&row.settings);
         let target = Target::new(settings).map_err(|error| Uncallable {
             message: error.message,
         })?;
-        let key = key_source(row, &target, platform);
+        let key = key_source(row, &target, platform, slots);
         let idle = settings
             .timeout_seconds
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -103,46 +95,4 @@ impl Route {
         let provider = self.target.provider.name.as_str();
         self.metrics.get_or_init(|| metrics.of_provider(provider))
     }
-}
-
-/// The order of design: own key, platform key, no key where none is needed.
-///
-/// A platform key is never sent anywhere but to the catalog's own host.
-fn key_source(
-    row: &ModelConfiguration,
-    target: &Target,
-    platform: &PlatformProviders,
-) -> KeySource {
-    let provider = target.provider.name.as_str();
-    if let (Some(alias), Some(organization_id)) = (&row.api_key_alias, row.organization_id) {
-        return KeySource::Own(KeyReference::Own {
-            organization_id,
-            alias: alias.clone(),
-            provider,
-            origin: target.origin.clone(),
-        });
-    }
-    if target.is_catalog_origin && platform.contains(provider) {
-        return KeySource::Platform(KeyReference::Platform { provider });
-    }
-    if !target.provider.needs_key() {
-        return KeySource::NotNeeded;
-    }
-    KeySource::Missing
-}
-
-/// Calls with the same secret share connections; so do all calls with the operator's
-/// key. Without a key, connections are kept apart by caller.
-fn pool_key(key: &KeySource, target: &Target) -> Option<Arc<PoolKey>> {
-    let partition = match key {
-        KeySource::Own(KeyReference::Own { alias, .. }) => Partition::Secret(alias.clone()),
-        KeySource::Own(KeyReference::Platform { .. }) | KeySource::Platform(_) => {
-            Partition::Platform
-        }
-        KeySource::NotNeeded | KeySource::Missing => return None,
-    };
-    Some(Arc::new(PoolKey {
-        origin: target.origin.clone(),
-        partition,
-    }))
 }

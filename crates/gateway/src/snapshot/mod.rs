@@ -6,39 +6,32 @@
 
 mod configurations;
 mod entry;
+mod keys;
+mod organization;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domain::agent_role::{self, AgentRole, RoleAssignments, RoleSource};
 use domain::api_key::{ApiKey, Caller, Digest256};
 use domain::id::{ModelConfigurationId, OrganizationId};
 use domain::model_configuration::ModelConfiguration;
+use domain::provider_credential::ProviderCredential;
 use imbl::HashMap;
 
 pub use configurations::Configurations;
-pub use entry::{Entry, KeySource, Route, Uncallable};
-
-/// Names of the catalog providers whose key the operator lends to every organisation.
-pub type PlatformProviders = BTreeSet<String>;
+pub use entry::{Entry, Route, Uncallable};
+pub use keys::{KeySource, PlatformKeys, Slots};
+use organization::Organization;
 
 /// Everything that a call reads about callers and configurations.
 #[derive(Clone, Default)]
 pub struct Snapshot {
     revision: i64,
-    platform_providers: Arc<PlatformProviders>,
+    platform: Arc<PlatformKeys>,
     callers: HashMap<Digest256, Arc<Caller>>,
     organizations: HashMap<OrganizationId, Organization>,
     system_defaults: Arc<Configurations>,
     system_roles: Arc<RoleAssignments>,
-}
-
-/// What belongs to one organisation.
-#[derive(Clone, Default)]
-struct Organization {
-    api_keys: Arc<[Digest256]>,
-    configurations: Arc<Configurations>,
-    roles: Arc<RoleAssignments>,
 }
 
 /// Everything that is owned by anybody, as the database holds it.
@@ -51,6 +44,8 @@ pub struct InstallationRows {
     pub configurations: Vec<ModelConfiguration>,
     /// Who assigned which configuration to which role.
     pub roles: Vec<(Option<OrganizationId>, AgentRole, ModelConfigurationId)>,
+    /// Credentials that organisations brought for all their configurations.
+    pub credentials: Vec<ProviderCredential>,
 }
 
 /// What belongs to the installation itself.
@@ -79,25 +74,23 @@ pub struct OrganizationRows {
     pub configurations: Vec<ModelConfiguration>,
     /// The roles that it has assigned configurations to.
     pub roles: RoleAssignments,
+    /// The credentials that it brought for all its configurations.
+    pub credentials: Vec<ProviderCredential>,
 }
 
 impl Snapshot {
     /// Nothing yet: no caller is known and nothing can be called.
     #[must_use]
-    pub fn empty(platform_providers: PlatformProviders) -> Self {
+    pub fn empty(platform: PlatformKeys) -> Self {
         Self {
-            platform_providers: Arc::new(platform_providers),
+            platform: Arc::new(platform),
             ..Self::default()
         }
     }
 
     /// The full build, from every row of the installation.
     #[must_use]
-    pub fn build(
-        revision: i64,
-        platform_providers: PlatformProviders,
-        rows: InstallationRows,
-    ) -> Self {
+    pub fn build(revision: i64, platform: PlatformKeys, rows: InstallationRows) -> Self {
         let mut organizations =
             std::collections::HashMap::<OrganizationId, OrganizationRows>::new();
         let mut system = SystemRows::default();
@@ -119,7 +112,11 @@ impl Snapshot {
             };
             assignments.set(role, id);
         }
-        let mut snapshot = Self::empty(platform_providers);
+        for row in rows.credentials {
+            let owner = organizations.entry(row.organization_id).or_default();
+            owner.credentials.push(row);
+        }
+        let mut snapshot = Self::empty(platform);
         snapshot.set_system(system);
         for (id, rows) in organizations {
             snapshot.set_organization(id, rows);
@@ -173,10 +170,17 @@ impl Snapshot {
         self.revision
     }
 
-    /// Providers whose key the operator lends.
+    /// What the operator has keys for.
     #[must_use]
-    pub fn platform_providers(&self) -> &PlatformProviders {
-        &self.platform_providers
+    pub fn platform(&self) -> &PlatformKeys {
+        &self.platform
+    }
+
+    /// The credentials that an organisation brought for all its configurations.
+    #[must_use]
+    pub fn slots(&self, organization_id: OrganizationId) -> Arc<Slots> {
+        let organization = self.organizations.get(&organization_id);
+        organization.map_or_else(Arc::default, |organization| Arc::clone(&organization.slots))
     }
 
     /// Whose key has this digest. The digest of a secret is looked up, not the
@@ -191,20 +195,18 @@ impl Snapshot {
     /// are found by id only.
     #[must_use]
     pub fn select(&self, organization_id: OrganizationId, selector: &str) -> Option<&Arc<Entry>> {
-        let own = self
-            .organizations
-            .get(&organization_id)
-            .map(|organization| &organization.configurations);
+        let organization = self.organizations.get(&organization_id);
+        let own = organization.map(|organization| &organization.configurations);
         if let Ok(id) = selector.parse::<ModelConfigurationId>() {
-            let by_id = own
-                .and_then(|own| own.by_id(id))
-                .or_else(|| self.system_defaults.by_id(id));
+            let by_id = own.and_then(|own| own.by_id(id));
+            let by_id =
+                by_id.or_else(|| self.called_default(organization, self.system_defaults.by_id(id)));
             if by_id.is_some() {
                 return by_id;
             }
         }
         own.and_then(|own| own.by_name(selector))
-            .or_else(|| self.system_defaults.by_name(selector))
+            .or_else(|| self.called_default(organization, self.system_defaults.by_name(selector)))
     }
 
     /// The configuration that does an agent role for an organisation.
@@ -217,7 +219,7 @@ impl Snapshot {
         let entry = resolved.model_configuration_id.and_then(|id| {
             organization
                 .and_then(|organization| organization.configurations.by_id(id))
-                .or_else(|| self.system_defaults.by_id(id))
+                .or_else(|| self.called_default(organization, self.system_defaults.by_id(id)))
         });
         RoleEntry {
             entry,
@@ -228,21 +230,35 @@ impl Snapshot {
     /// What a caller of the organisation may select by name: its own rows, then the
     /// system defaults whose names it has not taken.
     pub fn selectable(&self, organization_id: OrganizationId) -> impl Iterator<Item = &Arc<Entry>> {
-        let own = self
-            .organizations
-            .get(&organization_id)
-            .map(|organization| organization.configurations.as_ref());
+        let organization = self.organizations.get(&organization_id);
+        let own = organization.map(|organization| organization.configurations.as_ref());
         let defaults = self.system_defaults.named().filter(move |entry| {
             own.is_none_or(|own| own.by_name(&entry.configuration.settings.name).is_none())
         });
+        let defaults =
+            defaults.filter_map(move |entry| self.called_default(organization, Some(entry)));
         own.into_iter()
             .flat_map(Configurations::named)
             .chain(defaults)
     }
 
+    /// A system default as an organisation calls it: perhaps with a key of its own.
+    fn called_default<'snapshot>(
+        &'snapshot self,
+        organization: Option<&'snapshot Organization>,
+        entry: Option<&'snapshot Arc<Entry>>,
+    ) -> Option<&'snapshot Arc<Entry>> {
+        let entry = entry?;
+        Some(organization.map_or(entry, |organization| {
+            organization.calls(entry, &self.system_defaults, &self.platform)
+        }))
+    }
+
     fn set_organization(&mut self, id: OrganizationId, rows: OrganizationRows) {
-        let configurations = Configurations::new(rows.configurations, &self.platform_providers);
+        let slots = Slots::of(&rows.credentials);
+        let configurations = Configurations::new(rows.configurations, &self.platform, &slots);
         let organization = Organization {
+            slots: Arc::new(slots),
             configurations: Arc::new(configurations),
             roles: Arc::new(rows.roles),
             ..Organization::default()
@@ -270,9 +286,21 @@ impl Snapshot {
     }
 
     fn set_system(&mut self, rows: SystemRows) {
-        let configurations = Configurations::new(rows.configurations, &self.platform_providers);
+        let nobodys = Slots::default();
+        let configurations = Configurations::new(rows.configurations, &self.platform, &nobodys);
         self.system_defaults = Arc::new(configurations);
         self.system_roles = Arc::new(rows.roles);
+        let with_slots: Vec<OrganizationId> = self
+            .organizations
+            .iter()
+            .filter(|(_, organization)| !organization.slots.is_empty())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in with_slots {
+            if let Some(organization) = self.organizations.get_mut(&id) {
+                *organization = organization.with_new_defaults();
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::id::{Alias, OrganizationId};
+use domain::id::{Alias, ModelConfigurationId, OrganizationId};
 use providers::target::Origin;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ pub(crate) enum Partition {
     Secret(Alias),
     /// Calls with the operator's key.
     Platform,
+    /// Calls with the key that the operator gave to one system default.
+    SystemDefault(ModelConfigurationId),
     /// Calls of one organisation without any credential.
     Tenant(OrganizationId),
 }

@@ -11,6 +11,9 @@ use domain::api_key::{ApiKey, ApiKeyToken, Scope};
 use domain::clock::{Clock, Entropy};
 use domain::id::{Alias, ApiKeyId, ModelConfigurationId, OrganizationId};
 use domain::model_configuration::{ModelConfiguration, ModelSettings};
+use domain::provider_credential::{
+    AuthType, CredentialStatus, DisplayMetadata, ProviderCredential,
+};
 use domain::secret::Secret;
 use gateway::ingress::write_deadline::WriteDeadline;
 use gateway::limit::Limits;
@@ -119,6 +122,9 @@ pub(crate) struct Workshop {
     pub(crate) traces: Option<Arc<dyn TraceSink>>,
     pub(crate) platform_keys: BTreeMap<String, String>,
     pub(crate) roles: Vec<(Option<OrganizationId>, AgentRole, ModelConfigurationId)>,
+    pub(crate) credentials: Vec<ProviderCredential>,
+    /// Keys of organisations' slots: alias, slot, key.
+    pub(crate) slot_keys: Vec<(OrganizationId, Alias, &'static str, String)>,
 }
 
 pub(crate) fn organization(number: u128) -> OrganizationId {
@@ -154,6 +160,8 @@ impl Workshop {
             traces: None,
             platform_keys: BTreeMap::new(),
             roles: Vec::new(),
+            credentials: Vec::new(),
+            slot_keys: Vec::new(),
         }
     }
 
@@ -207,6 +215,35 @@ impl Workshop {
             row.configuration.api_key_alias = None;
         }
         self.rows.push(row);
+        self
+    }
+
+    /// Gives an organisation a key for everything that a slot covers.
+    pub(crate) fn slot(
+        mut self,
+        organization_id: OrganizationId,
+        slot: &'static str,
+        status: CredentialStatus,
+        key: &str,
+    ) -> Self {
+        let number = 0x5107 + self.credentials.len() as u128;
+        let alias = Alias::from_random(number.to_be_bytes());
+        self.credentials.push(ProviderCredential {
+            organization_id,
+            slot: slot.to_owned(),
+            revision: 1,
+            status,
+            auth_type: Some(AuthType::ApiKey),
+            alias: (status != CredentialStatus::Missing).then(|| alias.clone()),
+            display_metadata: DisplayMetadata::default(),
+            last_error: None,
+            activated_at: None,
+            last_validated_at: None,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        });
+        let key = (organization_id, alias, slot, key.to_owned());
+        self.slot_keys.push(key);
         self
     }
 
@@ -287,6 +324,7 @@ impl Workshop {
             api_keys: keys,
             configurations: rows.collect(),
             roles: self.roles.clone(),
+            credentials: self.credentials.clone(),
         };
         Snapshot::build(1, platform, rows)
     }
@@ -310,6 +348,18 @@ impl Workshop {
                 origin: target.origin,
             };
             vault.keep(&reference, &target.provider.name, key);
+        }
+        for (organization_id, alias, name, key) in &self.slot_keys {
+            let slot = providers::slots::slot(name).expect("a slot");
+            for provider in &slot.covers {
+                let reference = KeyReference::Slot {
+                    organization_id: *organization_id,
+                    alias: alias.clone(),
+                    slot: slot.name,
+                    provider: provider.name.as_str(),
+                };
+                vault.keep(&reference, &provider.name, key);
+            }
         }
         for (provider, key) in &self.platform_keys {
             let provider = catalog::provider(provider).expect("a provider");

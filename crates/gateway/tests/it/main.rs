@@ -13,6 +13,7 @@ mod gateway_under_test;
 mod raw_upstream;
 mod roles;
 mod secrets;
+mod slots;
 mod streams;
 mod tls;
 mod tokens;

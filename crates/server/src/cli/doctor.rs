@@ -11,8 +11,9 @@ use providers::catalog;
 use super::{SettingsArguments, output};
 use crate::clock::SystemClock;
 use crate::database::Looseness;
+use crate::platform_credentials::PlatformCredentials;
 use crate::settings::Settings;
-use crate::{database, platform_credentials, system_defaults, vault_setup};
+use crate::{database, system_defaults, vault_setup};
 
 /// Check settings, database, vault, clock and the way out
 #[derive(Debug, Args)]
@@ -121,10 +122,10 @@ fn check_settings(settings: &Settings) -> Finding {
         Ok(defaults) => defaults.configurations.len(),
         Err(error) => return bad(&error, "see [[system_model_configurations]]"),
     };
-    match platform_credentials::load(settings) {
+    match PlatformCredentials::load(settings) {
         Ok(credentials) => Good(format!(
             "system model configurations: {defaults}, platform credentials: {}",
-            credentials.len()
+            credentials.count()
         )),
         Err(error) => bad(&error, "see [platform_credentials]"),
     }

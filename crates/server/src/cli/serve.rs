@@ -11,10 +11,10 @@ use tokio_util::task::TaskTracker;
 
 use super::{SettingsArguments, output};
 use crate::http::{ConnectionLimits, Listener, bind, descriptors};
-use crate::settings::{self, Settings, seconds};
-use crate::shutdown::Signals;
+use crate::settings::{self, Settings, SettingsSource, seconds};
+use crate::shutdown::{Hangups, Signals};
 use crate::telemetry;
-use crate::wiring::{self, Runtime, Server};
+use crate::wiring::{self, Reload, Runtime, Server};
 
 /// How long what the calls left may take to be written, after the last of them.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -52,6 +52,7 @@ impl Serve {
         settings::warn_of_stray_variables();
         settings.server.max_connections = descriptors::affordable(settings.server.max_connections);
         let mut signals = Signals::listen()?;
+        let hangups = Hangups::listen()?;
         // The ports come first: a first start that fails here has not made a key that
         // nobody gets to see.
         let ports = Ports::bind(&settings).await?;
@@ -64,6 +65,11 @@ impl Serve {
         let server = wiring::assemble(&settings, &runtime).await?;
         let addresses = ports.addresses()?;
         let first_key = server.first_key.clone();
+        let reloads = reload_at(hangups, source, server.reload.clone());
+        let shutdown = runtime.shutdown.clone();
+        runtime.tasks.spawn(async move {
+            shutdown.run_until_cancelled(reloads).await;
+        });
         ports.serve(&settings, &runtime, server)?;
         if let Some(key) = first_key {
             output::result(&introduction(&key, &addresses, &settings))?;
@@ -71,6 +77,25 @@ impl Serve {
         signals.next().await;
         end(&settings, &runtime, &mut signals).await;
         Ok(())
+    }
+}
+
+/// Reads the settings again at every SIGHUP. Those that cannot be used change nothing.
+async fn reload_at(mut hangups: Hangups, source: SettingsSource, reload: Reload) {
+    loop {
+        hangups.next().await;
+        let taken = match settings::load(&source) {
+            Ok(settings) => reload.take_in(&settings).await,
+            Err(error) => Err(error.into()),
+        };
+        match taken {
+            Ok(()) => tracing::info!(
+                "settings read again: platform credentials, system model configurations, roles"
+            ),
+            Err(error) => {
+                tracing::error!("settings cannot be used, and nothing was changed: {error:#}");
+            }
+        }
     }
 }
 

@@ -192,8 +192,15 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         let message = "`database.url` begins with neither `sqlite://` nor `postgres://`";
         return Err(SettingsError(message.to_owned()));
     }
+    let of_defaults = settings.system_model_configurations.iter();
+    let of_defaults = of_defaults.filter_map(|row| row.api_key_from.as_deref());
+    if of_defaults.into_iter().any(|place| !is_place(place)) {
+        let message = "`system_model_configurations.api_key_from` is neither `env:NAME` nor \
+                       `file:PATH`";
+        return Err(SettingsError(message.to_owned()));
+    }
     for (provider, place) in &settings.platform_credentials {
-        if !place.starts_with("env:") && !place.starts_with("file:") {
+        if !is_place(place) {
             // The value may be a key that was pasted here: it is not repeated.
             let message =
                 format!("`platform_credentials.{provider}` is neither `env:NAME` nor `file:PATH`");
@@ -201,4 +208,9 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         }
     }
     Ok(())
+}
+
+/// Whether a text says where a key is, rather than being one.
+fn is_place(text: &str) -> bool {
+    text.starts_with("env:") || text.starts_with("file:")
 }

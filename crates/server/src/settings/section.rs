@@ -185,6 +185,8 @@ pub struct SystemModelConfiguration {
     pub max_retries: Option<i64>,
     /// The provider's own parameters.
     pub additional_params: Option<Map<String, Value>>,
+    /// Where a key of its own is: `env:NAME` or `file:PATH`.
+    pub api_key_from: Option<String>,
     /// A label for workers.
     pub agent_harness_version_string: Option<String>,
     /// Whether the model speaks its vendor's computer-use protocol.

@@ -114,7 +114,8 @@ fn configurations(settings: &Settings) -> Result<Vec<ModelSettings>, SettingsErr
     Ok(wanted)
 }
 
-fn model_settings(entry: &SystemModelConfiguration) -> ModelSettings {
+/// What an entry of the settings says, as a row has it.
+pub(crate) fn model_settings(entry: &SystemModelConfiguration) -> ModelSettings {
     ModelSettings {
         name: entry.name.clone(),
         description: entry.description.clone(),

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use anyhow::Context;
 use domain::api_key::ApiKeyToken;
 use store::Database;
+use tokio::sync::watch;
 use vault::backend::embedded::EmbeddedVault;
 
 use crate::clock::{SystemClock, SystemEntropy};
+use crate::platform_credentials::PlatformCredentials;
 use crate::secrets::{SealedRows, Secrets};
 use crate::settings::Settings;
 use crate::snapshots::Snapshots;
 use crate::usage::prices::Prices;
-use crate::{bootstrap, database, platform_credentials, system_defaults, vault_setup};
+use crate::{bootstrap, database, system_defaults, vault_setup};
 
 /// The opened foundation.
 pub(super) struct Foundation {
@@ -23,7 +25,7 @@ pub(super) struct Foundation {
     pub(super) secrets: Arc<Secrets>,
     pub(super) prices: Prices,
     /// Providers whose key the operator lends.
-    pub(super) platform_providers: BTreeSet<String>,
+    pub(super) platform_providers: watch::Sender<BTreeSet<String>>,
     /// The first key, where this start made it.
     pub(super) first_key: Option<ApiKeyToken>,
 }
@@ -34,8 +36,9 @@ impl Foundation {
     /// the snapshot comes last, so that it holds what the steps before wrote.
     pub(super) async fn lay(settings: &Settings) -> anyhow::Result<Self> {
         let defaults = system_defaults::wanted(settings)?;
-        let platform = platform_credentials::load(settings)?;
-        let platform_providers: BTreeSet<String> = platform.keys().cloned().collect();
+        let platform = PlatformCredentials::load(settings)?;
+        let keys = platform.keys();
+        let platform_providers = watch::channel(keys.providers.clone()).0;
         let chosen_key = bootstrap::chosen_key()?;
 
         let database = database::open(settings).await?;
@@ -47,15 +50,9 @@ impl Foundation {
             .context("the system model configurations cannot be stored")?;
 
         let sealed = Arc::new(SealedRows::default());
-        let providers = platform_providers.clone();
         let prices = Prices::built_in().context("the built-in prices")?;
-        let snapshots = Snapshots::load(
-            database.clone(),
-            providers,
-            Arc::clone(&sealed),
-            prices.clone(),
-        )
-        .await?;
+        let snapshots =
+            Snapshots::load(database.clone(), keys, Arc::clone(&sealed), prices.clone()).await?;
         Ok(Self {
             database,
             snapshots: Arc::new(snapshots),

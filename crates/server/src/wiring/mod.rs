@@ -1,10 +1,12 @@
 //! From settings to a running server.
 //!
 //! * `foundation`: database, vault, first key, system defaults, snapshot.
+//! * `reload`: settings that may change while the server runs.
 //! * `routers`: which routes answer on which port.
 //! * `tasks`: what runs beside the requests.
 
 mod foundation;
+mod reload;
 mod routers;
 mod tasks;
 
@@ -34,6 +36,7 @@ use crate::traces;
 use crate::usage::metrics::UsageMetrics;
 use crate::usage::recorder::{self, Recorder, RecorderSettings};
 use foundation::Foundation;
+pub use reload::Reload;
 use routers::{Planes, Routers};
 
 /// How long a replaced secret outlives its replacement, for calls under way.
@@ -49,6 +52,8 @@ pub struct Server {
     pub metrics: Option<Router>,
     /// The gauges that listeners keep.
     pub process_metrics: ProcessMetrics,
+    /// Takes in settings that may change while it runs.
+    pub reload: Reload,
     /// The first key, where this start made it: to be shown once.
     pub first_key: Option<ApiKeyToken>,
 }
@@ -107,6 +112,7 @@ pub async fn assemble(settings: &Settings, runtime: &Runtime) -> anyhow::Result<
         control,
         metrics,
         process_metrics,
+        reload: Reload::of(&foundation),
         first_key: foundation.first_key,
     })
 }
@@ -153,7 +159,7 @@ fn control_parts(
         role_planner: Arc::new(SnapshotPlanner(Arc::clone(foundation.snapshots.current()))),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
-        platform_credentials: foundation.platform_providers.clone(),
+        platform_credentials: foundation.platform_providers.subscribe(),
         endpoint_policy: settings.endpoint_policy(),
         quota: Quota {
             rows: settings.limits.model_configurations_per_organization,

@@ -123,7 +123,10 @@ impl TestApp {
             role_planner: Arc::new(NoPlans),
             clock: clock.clone(),
             entropy: entropy.clone(),
-            platform_credentials: BTreeSet::from(["anthropic".to_owned()]),
+            platform_credentials: tokio::sync::watch::channel(BTreeSet::from([
+                "anthropic".to_owned()
+            ]))
+            .1,
             endpoint_policy,
             quota: QUOTA,
             replaced_secret_grace: Duration::from_secs(600),

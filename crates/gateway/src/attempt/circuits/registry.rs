@@ -378,7 +378,11 @@ mod tests {
             created_at: jiff::Timestamp::UNIX_EPOCH,
             updated_at: jiff::Timestamp::UNIX_EPOCH,
         };
-        Entry::new(configuration, &std::collections::BTreeSet::new())
+        Entry::new(
+            configuration,
+            &crate::snapshot::PlatformKeys::default(),
+            &crate::snapshot::Slots::default(),
+        )
     }
 
     /// Another secret for each number.
