@@ -1,11 +1,14 @@
 //! `/v1/organizations`: the tenants of the installation, for its operator.
 
+use std::collections::HashMap;
+
 use axum::extract::{Request, State};
 use axum::response::Response;
 use domain::api_key::Scope;
 use domain::clock::time_ordered_id;
 use domain::id::OrganizationId;
 use domain::organization::Organization;
+use domain::rate_limits::RateLimits;
 use domain::validation;
 use http::StatusCode;
 use jiff::Timestamp;
@@ -15,12 +18,13 @@ use store::changes::Change;
 use utoipa::ToSchema;
 
 use crate::answer::{Answer, time, to_value};
+use crate::api_keys::limits::{RateLimitsView, SentLimits};
 use crate::body::coerce;
-use crate::body::fields::{Faults, Fields};
+use crate::body::fields::{Faults, Fields, Sent};
 use crate::error::ApiError;
 use crate::extract::call::{BodyRule, Call};
 use crate::extract::caller::Authenticated;
-use crate::openapi::{BodyRefusals, Conflict, Refusals, Unprocessable};
+use crate::openapi::{BodyRefusals, Conflict, NotFound, Refusals, Unprocessable};
 use crate::state::ControlState;
 use crate::write::context::{Preparation, WriteContext};
 use crate::write::{Audited, Done, Operation, Outcome};
@@ -37,14 +41,18 @@ struct OrganizationView<'row> {
     #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "time")]
     created_at: Timestamp,
+    #[serde(flatten)]
+    limits: RateLimitsView,
 }
 
-impl<'row> From<&'row Organization> for OrganizationView<'row> {
-    fn from(row: &'row Organization) -> Self {
+impl<'row> OrganizationView<'row> {
+    /// The organisation with what all of its calls together may take.
+    fn new(row: &'row Organization, limits: RateLimits) -> Self {
         Self {
             id: row.id,
             name: &row.name,
             created_at: row.created_at,
+            limits: limits.into(),
         }
     }
 }
@@ -66,7 +74,16 @@ pub(crate) async fn list(
 ) -> Result<Answer, ApiError> {
     caller.with(Scope::Operator)?;
     let rows = store::organizations::list(state.database()).await?;
-    let views: Vec<_> = rows.iter().map(OrganizationView::from).collect();
+    let set = store::rate_limits::list_everything(state.database()).await?;
+    let of_organizations = set.into_iter().filter(|(_, key, _)| key.is_none());
+    let limits: HashMap<_, _> = of_organizations
+        .map(|(id, _, limits)| (id, limits))
+        .collect();
+    let views = rows.iter().map(|row| {
+        let limits = limits.get(&row.id).copied().unwrap_or_default();
+        OrganizationView::new(row, limits)
+    });
+    let views: Vec<_> = views.collect();
     Answer::json(StatusCode::OK, &views)
 }
 
@@ -77,6 +94,15 @@ pub(crate) struct CreateOrganization {
     /// A name that no other organisation has.
     #[schema(min_length = 1, max_length = 255)]
     name: String,
+    /// Calls begun within any 60 seconds.
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    requests_per_minute: Sent<u64>,
+    /// Tokens, input and output, of calls begun within any 60 seconds.
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    tokens_per_minute: Sent<u64>,
+    /// Calls under way at the same time.
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    concurrent_calls: Sent<u64>,
 }
 
 /// Create an organisation
@@ -108,10 +134,17 @@ impl Operation for CreateOrganization {
     fn read(call: &Call) -> Result<Self, ApiError> {
         let mut faults = Faults::default();
         call.check_headers(&mut faults);
-        let name = Fields::of(&call.content, &mut faults).and_then(|mut fields| {
-            fields.required("name", |it| coerce::text(it, validation::name))
+        let body = Fields::of(&call.content, &mut faults).and_then(|mut fields| {
+            let name = fields.required("name", |it| coerce::text(it, validation::name));
+            let limits = SentLimits::read(&mut fields);
+            Some(Self {
+                name: name?,
+                requests_per_minute: limits.requests_per_minute,
+                tokens_per_minute: limits.tokens_per_minute,
+                concurrent_calls: limits.concurrent_calls,
+            })
         });
-        faults.finish(name).map(|name| Self { name })
+        faults.finish(body)
     }
 
     async fn prepare(&self, _: &mut Preparation<'_>) -> Result<(), ApiError> {
@@ -130,7 +163,12 @@ impl Operation for CreateOrganization {
             StoreError::Conflict(_) => ApiError::conflict("Another organization has this name"),
             other => other.into(),
         })?;
-        let view = OrganizationView::from(&row);
+        let limits = self.limits();
+        if !limits.is_unlimited() {
+            let now = context.now;
+            store::rate_limits::put(context.transaction, row.id, None, &limits, now).await?;
+        }
+        let view = OrganizationView::new(&row, limits);
         Ok(Outcome::from(Done {
             answer: Answer::json(StatusCode::CREATED, &view)?,
             sealed_answer: None,
@@ -138,6 +176,116 @@ impl Operation for CreateOrganization {
             audited: Audited {
                 resource_id: row.id.to_string(),
                 before: None,
+                after: Some(to_value(&view)?),
+            },
+            change: Change::Organization(row.id),
+        }))
+    }
+}
+
+impl CreateOrganization {
+    fn limits(&self) -> RateLimits {
+        let sent = SentLimits {
+            requests_per_minute: self.requests_per_minute.clone(),
+            tokens_per_minute: self.tokens_per_minute.clone(),
+            concurrent_calls: self.concurrent_calls.clone(),
+        };
+        sent.applied_to(RateLimits::default())
+    }
+}
+
+/// What changes. Left out: stays; null: is not limited any more.
+#[derive(ToSchema)]
+#[schema(as = OrganizationUpdate, example = json!({"requests_per_minute": 6000}))]
+#[expect(dead_code, reason = "it only describes the body to the document")]
+struct UpdateOrganizationBody {
+    /// Calls begun within any 60 seconds.
+    #[schema(minimum = 1)]
+    requests_per_minute: Option<u64>,
+    /// Tokens, input and output, of calls begun within any 60 seconds.
+    #[schema(minimum = 1)]
+    tokens_per_minute: Option<u64>,
+    /// Calls under way at the same time.
+    #[schema(minimum = 1)]
+    concurrent_calls: Option<u64>,
+}
+
+/// Change the limits of an organisation
+///
+/// They bound all of its calls together, and hold here at once, on other nodes within a
+/// second.
+#[utoipa::path(
+    patch,
+    path = "/v1/organizations/{organization_id}",
+    operation_id = "update_organization",
+    tag = "Organizations",
+    params(
+        ("organization_id" = uuid::Uuid, Path, description = "Which one"),
+        crate::openapi::IdempotencyKey
+    ),
+    request_body = UpdateOrganizationBody,
+    responses(
+        (status = 200, description = "The organisation as it is now", body = OrganizationView),
+        Refusals, NotFound, Conflict, BodyRefusals, Unprocessable
+    ),
+    security(("api_key" = ["operator"]))
+)]
+pub(crate) async fn update(State(state): State<ControlState>, request: Request) -> Response {
+    crate::write::drive::write::<UpdateOrganization>(state, request).await
+}
+
+struct UpdateOrganization {
+    id: OrganizationId,
+    limits: SentLimits,
+}
+
+impl Operation for UpdateOrganization {
+    const ACTION: &'static str = "organization.update";
+    const SCOPE: Scope = Scope::Operator;
+    const BODY: BodyRule = BodyRule::Json;
+    type Prepared = Organization;
+
+    fn read(call: &Call) -> Result<Self, ApiError> {
+        let mut faults = Faults::default();
+        let id = match call.path.uuid("organization_id") {
+            Ok(id) => Some(OrganizationId(id)),
+            Err(fault) => {
+                faults.add(fault);
+                None
+            }
+        };
+        call.check_headers(&mut faults);
+        let limits =
+            Fields::of(&call.content, &mut faults).map(|mut fields| SentLimits::read(&mut fields));
+        let both = id.zip(limits).map(|(id, limits)| Self { id, limits });
+        faults.finish(both)
+    }
+
+    async fn prepare(&self, preparation: &mut Preparation<'_>) -> Result<Organization, ApiError> {
+        let database = preparation.state.database();
+        store::organizations::get(database, self.id)
+            .await?
+            .ok_or_else(|| ApiError::not_found("Organization not found"))
+    }
+
+    async fn run(
+        &self,
+        row: Organization,
+        context: &mut WriteContext<'_>,
+    ) -> Result<Outcome, ApiError> {
+        let before = store::rate_limits::of_in(context.transaction, row.id)
+            .await?
+            .all;
+        let after = self.limits.applied_to(before);
+        let now = context.now;
+        store::rate_limits::put(context.transaction, row.id, None, &after, now).await?;
+        let view = OrganizationView::new(&row, after);
+        Ok(Outcome::from(Done {
+            answer: Answer::json(StatusCode::OK, &view)?,
+            sealed_answer: None,
+            audited: Audited {
+                resource_id: row.id.to_string(),
+                before: Some(to_value(&OrganizationView::new(&row, before))?),
                 after: Some(to_value(&view)?),
             },
             change: Change::Organization(row.id),

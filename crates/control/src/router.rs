@@ -108,14 +108,16 @@ fn agent_roles() -> OpenApiRouter<ControlState> {
 
 /// Scope `admin`.
 fn organization_admins() -> OpenApiRouter<ControlState> {
-    use api_keys::{create, list, revoke};
+    use api_keys::{create, list, revoke, update};
     OpenApiRouter::new()
         .routes(routes!(list::list, create::create))
-        .routes(routes!(revoke::revoke))
+        .routes(routes!(update::update, revoke::revoke))
         .routes(routes!(audit_events::list))
 }
 
 /// Scope `operator`.
 fn operators() -> OpenApiRouter<ControlState> {
-    OpenApiRouter::new().routes(routes!(organizations::list, organizations::create))
+    OpenApiRouter::new()
+        .routes(routes!(organizations::list, organizations::create))
+        .routes(routes!(organizations::update))
 }

@@ -13,6 +13,7 @@ pub mod model_configuration;
 pub mod organization;
 pub mod price;
 pub mod provider_credential;
+pub mod rate_limits;
 pub mod secret;
 pub mod usage;
 pub mod validation;

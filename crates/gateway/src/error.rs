@@ -12,6 +12,7 @@ use providers::error::{ErrorKind, InvalidCall, ProviderError};
 use providers::protocol::{ClientError, render_error, render_stream_error};
 
 use crate::attempt::{Reason, Skipped};
+use crate::limit::rates::{Exceeded, Standing, What, Whose};
 use crate::meter::Outcome;
 use crate::scrub::Scrubber;
 use crate::secrets::SecretError;
@@ -31,6 +32,8 @@ pub(crate) struct CallError {
     pub(crate) parameter: Option<String>,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) outcome: Outcome,
+    /// The limit of our own that is used up.
+    pub(crate) standing: Option<Box<Standing>>,
 }
 
 impl CallError {
@@ -42,6 +45,7 @@ impl CallError {
             parameter: None,
             retry_after: None,
             outcome: Outcome::Refused,
+            standing: None,
         }
     }
 
@@ -267,6 +271,32 @@ impl CallError {
         }
     }
 
+    /// A limit of the caller's key or organisation is used up.
+    pub(crate) fn limit_exceeded(exceeded: &Exceeded) -> Self {
+        let Exceeded { standing, wait } = exceeded;
+        let whose = match standing.whose {
+            Whose::ApiKey => "this API key",
+            Whose::Organization => "your organization",
+        };
+        let limit = standing.limit;
+        let what = match standing.what {
+            What::Requests => format!("{limit} requests a minute"),
+            What::Tokens => format!("{limit} tokens a minute"),
+            What::Concurrency => format!("{limit} calls at the same time"),
+        };
+        let seconds = whole_seconds(*wait);
+        let message = format!("The limit of {whose} is used up: {what}. Try again in {seconds} s.");
+        Self {
+            retry_after: Some(*wait),
+            standing: Some(Box::new(*standing)),
+            ..Self::refused(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limit_exceeded",
+                message,
+            )
+        }
+    }
+
     /// No target was tried, since all of them are left alone for a while.
     pub(crate) fn all_skipped(skipped: &[Skipped]) -> Self {
         let rest_only = |skipped: &Skipped| skipped.refusal.reason == Reason::RateLimited;
@@ -323,6 +353,7 @@ impl CallError {
             parameter: error.parameter.as_deref().map(|name| scrubber.scrub(name)),
             retry_after: retry_after.filter(|_| wants_wait),
             outcome: Outcome::Failed(error.kind),
+            standing: None,
         }
     }
 

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::attempt::{CircuitBreakers, Circuits, sweep_circuits_until};
 use crate::limit::Limits;
 use crate::limit::bodies::BodyRoom;
+use crate::limit::rates::{self, Rates};
 use crate::meter::{self, UsageSink};
 use crate::metrics::Metrics;
 use crate::secrets::SecretSource;
@@ -78,11 +79,12 @@ pub struct Gateway {
     pub(crate) limits: Limits,
     pub(crate) body_room: BodyRoom,
     pub(crate) circuits: Arc<Circuits>,
+    pub(crate) rates: Arc<Rates>,
 }
 
 impl Gateway {
     /// Puts the gateway together. Must be called inside a Tokio runtime, since the
-    /// sweepers of connections and circuits start here.
+    /// sweepers of connections, circuits and limits start here.
     ///
     /// # Errors
     /// When the extra root certificates are not certificates.
@@ -106,7 +108,10 @@ impl Gateway {
             circuit_breakers,
             dependencies.metrics.clone(),
         ));
-        let sweeping = sweep_circuits_until(Arc::clone(&circuits), dependencies.shutdown);
+        let sweeping = sweep_circuits_until(Arc::clone(&circuits), dependencies.shutdown.clone());
+        dependencies.tasks.spawn(sweeping);
+        let rates = Arc::new(Rates::new());
+        let sweeping = rates::sweep_until(Arc::clone(&rates), dependencies.shutdown);
         dependencies.tasks.spawn(sweeping);
         Ok(Arc::new(Self {
             snapshot: dependencies.snapshot,
@@ -122,6 +127,7 @@ impl Gateway {
             body_room: BodyRoom::new(limits.request_bodies_bytes),
             limits,
             circuits,
+            rates,
         }))
     }
 

@@ -12,6 +12,7 @@ use crate::authenticate::authenticate;
 use crate::error::CallError;
 use crate::gateway::Gateway;
 use crate::ingress::{answer, body};
+use crate::limit::admit;
 use crate::meter::CallMeter;
 use crate::resolve::resolve;
 
@@ -49,6 +50,8 @@ async fn call(
     let plan = resolve(&snapshot, &caller, &envelope, headers, gateway.limits.call)?;
     meter.role_is(plan.role);
     meter.stage_ends("resolve");
+    meter.admitted(admit(gateway, &snapshot, &caller, &envelope, &plan)?);
+    meter.stage_ends("limit");
     let call = Call::new(envelope, headers);
     attempt(gateway, &call, caller.organization_id, &plan, meter).await
 }

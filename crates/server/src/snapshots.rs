@@ -13,7 +13,8 @@ use domain::model_configuration::ModelConfiguration;
 use gateway::snapshot::{InstallationRows, OrganizationRows, PlatformKeys, Snapshot, SystemRows};
 use store::changes::{self, Change, ChangeFeed, News};
 use store::{
-    Database, StoreError, agent_roles, api_keys, model_configurations, provider_credentials, sealed,
+    Database, StoreError, agent_roles, api_keys, model_configurations, provider_credentials,
+    rate_limits, sealed,
 };
 use tokio::sync::watch;
 
@@ -144,6 +145,7 @@ impl Snapshots {
                 .map(|it| (it.organization_id, it.role, it.model_configuration_id))
                 .collect(),
             credentials: provider_credentials::list_everything(&self.database).await?,
+            rate_limits: rate_limits::list_everything(&self.database).await?,
         };
         self.prices.read(&self.database).await?;
         self.sealed.replace_all(secrets, keys);
@@ -162,6 +164,7 @@ impl Snapshots {
         let api_keys = api_keys::list_active_of(&self.database, id).await?;
         let roles = agent_roles::of(&self.database, Some(id)).await?;
         let credentials = provider_credentials::list(&self.database, id).await?;
+        let rate_limits = rate_limits::of(&self.database, id).await?;
         let configurations = self.readable_rows_of(Some(id)).await?;
         self.sealed.replace(Some(id), secrets, key);
         let before = self.snapshot.load();
@@ -172,6 +175,7 @@ impl Snapshots {
                     configurations,
                     roles,
                     credentials,
+                    rate_limits,
                 };
                 before.with_organization(revision, id, rows)
             }

@@ -24,6 +24,7 @@ pub mod organizations;
 pub mod outbox;
 pub mod prices;
 pub mod provider_credentials;
+pub mod rate_limits;
 mod row;
 pub mod sealed;
 mod transaction;

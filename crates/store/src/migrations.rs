@@ -15,7 +15,7 @@ use crate::error::StoreError;
 
 /// What each version of the schema adds, oldest first. A migration that has been
 /// published is never edited: append the next one, to both columns.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     (
         include_str!("../migrations/sqlite/0001_initial.sql"),
         include_str!("../migrations/postgres/0001_initial.sql"),
@@ -27,6 +27,10 @@ const MIGRATIONS: [(&str, &str); 3] = [
     (
         include_str!("../migrations/sqlite/0003_usage.sql"),
         include_str!("../migrations/postgres/0003_usage.sql"),
+    ),
+    (
+        include_str!("../migrations/sqlite/0004_rate_limits.sql"),
+        include_str!("../migrations/postgres/0004_rate_limits.sql"),
     ),
 ];
 

@@ -7,6 +7,7 @@ use axum::response::Response;
 use domain::api_key::{ApiKey, ApiKeyToken, Caller, Digest256, Scope};
 use domain::clock::{random, time_ordered_id};
 use domain::id::{ApiKeyId, OrganizationId};
+use domain::rate_limits::RateLimits;
 use domain::secret::Secret;
 use domain::validation;
 use http::StatusCode;
@@ -14,10 +15,11 @@ use store::changes::Change;
 use utoipa::ToSchema;
 
 use crate::answer::{Answer, to_value};
+use crate::api_keys::limits::SentLimits;
 use crate::api_keys::view::{ApiKeyView, CreatedApiKeyView, ScopeName};
 use crate::body::coerce;
 use crate::body::fault::Fault;
-use crate::body::fields::{Faults, Fields};
+use crate::body::fields::{Faults, Fields, Sent};
 use crate::body::json::Json;
 use crate::error::ApiError;
 use crate::extract::call::{BodyRule, Call};
@@ -42,6 +44,15 @@ pub(crate) struct CreateApiKey {
     /// Whose key it is to be. Another organisation than one's own needs `operator`.
     #[schema(value_type = Option<uuid::Uuid>)]
     organization_id: Option<OrganizationId>,
+    /// Calls begun within any 60 seconds.
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    requests_per_minute: Sent<u64>,
+    /// Tokens, input and output, of calls begun within any 60 seconds.
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    tokens_per_minute: Sent<u64>,
+    /// Calls under way at the same time.
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    concurrent_calls: Sent<u64>,
 }
 
 /// Create an API key
@@ -115,7 +126,7 @@ impl Operation for CreateApiKey {
         };
         let token = ApiKeyToken::from_random(&random(state.entropy()));
         let view = CreatedApiKeyView {
-            view: ApiKeyView::from(&row),
+            view: ApiKeyView::new(&row, self.limits()),
             key: token.expose(),
         };
         let answer = Answer::json(StatusCode::CREATED, &view)?;
@@ -135,13 +146,18 @@ impl Operation for CreateApiKey {
     ) -> Result<Outcome, ApiError> {
         let row = &prepared.row;
         store::api_keys::insert(context.transaction, row, &prepared.digest).await?;
+        let limits = self.limits();
+        if !limits.is_unlimited() {
+            let (owner, id, now) = (row.organization_id, Some(row.id), context.now);
+            store::rate_limits::put(context.transaction, owner, id, &limits, now).await?;
+        }
         Ok(Outcome::from(Done {
             answer: prepared.answer,
             sealed_answer: prepared.sealed_answer,
             audited: Audited {
                 resource_id: row.id.to_string(),
                 before: None,
-                after: Some(to_value(&ApiKeyView::from(row))?),
+                after: Some(to_value(&ApiKeyView::new(row, limits))?),
             },
             change: Change::Organization(row.organization_id),
         }))
@@ -154,11 +170,24 @@ impl CreateApiKey {
         let name = fields.required("name", |it| coerce::text(it, validation::name));
         let scopes = fields.nullable("scopes", scopes).value();
         let organization_id = fields.nullable("organization_id", organization_id).value();
+        let limits = SentLimits::read(&mut fields);
         Some(Self {
             name: name?,
             scopes,
             organization_id,
+            requests_per_minute: limits.requests_per_minute,
+            tokens_per_minute: limits.tokens_per_minute,
+            concurrent_calls: limits.concurrent_calls,
         })
+    }
+
+    fn limits(&self) -> RateLimits {
+        let sent = SentLimits {
+            requests_per_minute: self.requests_per_minute.clone(),
+            tokens_per_minute: self.tokens_per_minute.clone(),
+            concurrent_calls: self.concurrent_calls.clone(),
+        };
+        sent.applied_to(RateLimits::default())
     }
 
     fn is_for_others(&self, caller: &Caller) -> bool {

@@ -28,6 +28,10 @@ pub(crate) async fn list(
 ) -> Result<Answer, ApiError> {
     let caller = caller.with(Scope::Admin)?;
     let rows = store::api_keys::list(state.database(), caller.organization_id).await?;
-    let views: Vec<_> = rows.iter().map(ApiKeyView::from).collect();
+    let limits = store::rate_limits::of(state.database(), caller.organization_id).await?;
+    let views = rows
+        .iter()
+        .map(|row| ApiKeyView::new(row, limits.of_key(row.id)));
+    let views: Vec<_> = views.collect();
     Answer::json(StatusCode::OK, &views)
 }

@@ -75,6 +75,8 @@ impl Operation for Revoke {
                 "This API key allows more than your own and cannot be revoked with it",
             ));
         }
+        let set = store::rate_limits::of_in(transaction, caller.organization_id).await?;
+        let limits = set.of_key(row.id);
         store::api_keys::revoke(transaction, caller.organization_id, row.id, context.now).await?;
         let after = ApiKey {
             revoked_at: row.revoked_at.or(Some(context.now)),
@@ -85,8 +87,8 @@ impl Operation for Revoke {
             sealed_answer: None,
             audited: Audited {
                 resource_id: row.id.to_string(),
-                before: Some(to_value(&ApiKeyView::from(&row))?),
-                after: Some(to_value(&ApiKeyView::from(&after))?),
+                before: Some(to_value(&ApiKeyView::new(&row, limits))?),
+                after: Some(to_value(&ApiKeyView::new(&after, limits))?),
             },
             change: Change::Organization(caller.organization_id),
         }))

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use domain::api_key::{ApiKey, Scope};
 use domain::id::{ApiKeyId, OrganizationId};
+use domain::rate_limits::RateLimits;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::answer::{optional_time, time};
+use crate::api_keys::limits::RateLimitsView;
 
 /// An API key, without the key.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -30,6 +32,8 @@ pub(crate) struct ApiKeyView<'row> {
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(serialize_with = "optional_time")]
     revoked_at: Option<Timestamp>,
+    #[serde(flatten)]
+    limits: RateLimitsView,
 }
 
 /// What a key may allow.
@@ -59,6 +63,9 @@ pub(crate) enum ScopeName {
     "scopes": ["invoke"],
     "created_at": "2026-04-04T01:10:42.560368Z",
     "revoked_at": null,
+    "requests_per_minute": 600,
+    "tokens_per_minute": null,
+    "concurrent_calls": null,
     "key": "qm_…",
 }))]
 pub(crate) struct CreatedApiKeyView<'row> {
@@ -68,8 +75,9 @@ pub(crate) struct CreatedApiKeyView<'row> {
     pub(crate) key: &'row str,
 }
 
-impl<'row> From<&'row ApiKey> for ApiKeyView<'row> {
-    fn from(row: &'row ApiKey) -> Self {
+impl<'row> ApiKeyView<'row> {
+    /// The key with what it may call.
+    pub(crate) fn new(row: &'row ApiKey, limits: RateLimits) -> Self {
         Self {
             id: row.id,
             organization_id: row.organization_id,
@@ -77,6 +85,7 @@ impl<'row> From<&'row ApiKey> for ApiKeyView<'row> {
             scopes: &row.scopes,
             created_at: row.created_at,
             revoked_at: row.revoked_at,
+            limits: limits.into(),
         }
     }
 }

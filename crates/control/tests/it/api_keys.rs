@@ -222,3 +222,54 @@ async fn a_weaker_key_is_not_shown_what_a_stronger_one_made() {
         assert_eq!(create(&operator).await.body, made.body);
     }
 }
+
+#[tokio::test]
+async fn keys_and_organizations_have_limits_that_can_be_changed() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
+    let body = json!({"name": "agents", "requests_per_minute": 60, "concurrent_calls": "5"});
+    let created = tenant.admin.post(KEYS, body).await.json();
+    assert_eq!(created["requests_per_minute"], 60);
+    assert_eq!(created["tokens_per_minute"], Value::Null);
+    assert_eq!(created["concurrent_calls"], 5);
+    let path = format!("{KEYS}/{}", created["id"].as_str().unwrap());
+    let change = json!({"tokens_per_minute": 9000, "concurrent_calls": null});
+    let changed = tenant.admin.patch(&path, change).await;
+    assert_eq!(changed.status, 200);
+    let changed = changed.json();
+    let limits = [
+        "requests_per_minute",
+        "tokens_per_minute",
+        "concurrent_calls",
+    ];
+    let expected = [json!(60), json!(9000), Value::Null];
+    assert_eq!(limits.map(|name| changed[name].clone()), expected);
+    let listed = tenant.admin.get(KEYS).await.json();
+    assert_eq!(listed.as_array().unwrap().last().unwrap(), &changed);
+
+    // Nobody else's key, none by who may not, and no limit below one.
+    let other = app.tenant("b").await;
+    assert_eq!(other.admin.patch(&path, json!({})).await.status, 404);
+    assert_eq!(tenant.developer.patch(&path, json!({})).await.status, 403);
+    let nothing = json!({"requests_per_minute": 0});
+    tenant
+        .admin
+        .patch(&path, nothing)
+        .await
+        .assert_fault("body.requests_per_minute", "greater_than_equal");
+
+    let operator = app.operator().await;
+    let body = json!({"name": "Acme", "tokens_per_minute": 5});
+    let organization = operator.post("/v1/organizations", body).await.json();
+    assert_eq!(organization["tokens_per_minute"], 5);
+    let path = format!("/v1/organizations/{}", organization["id"].as_str().unwrap());
+    let change = json!({"tokens_per_minute": null, "requests_per_minute": 7});
+    let changed = operator.patch(&path, change.clone()).await.json();
+    assert_eq!(changed["tokens_per_minute"], Value::Null);
+    let listed = operator.get("/v1/organizations").await.json();
+    assert!(listed.as_array().unwrap().contains(&changed), "{listed}");
+    // An organisation cannot raise its own limits.
+    assert_eq!(tenant.admin.patch(&path, change).await.status, 403);
+    let nowhere = format!("/v1/organizations/{}", uuid::Uuid::from_u128(9));
+    assert_eq!(operator.patch(&nowhere, json!({})).await.status, 404);
+}

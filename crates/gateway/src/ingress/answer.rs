@@ -8,6 +8,7 @@ use providers::error::Loss;
 
 use crate::attempt::{Answer, Content, scrubber};
 use crate::error::CallError;
+use crate::limit::rates::Standing;
 use crate::meter::{CallMeter, Outcome};
 use crate::scrub::Scrubber;
 use crate::snapshot::{Entry, KeySource};
@@ -17,6 +18,11 @@ const MODEL_CONFIGURATION: HeaderName =
 const PROVIDER: HeaderName = HeaderName::from_static("x-quartermaster-provider");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-quartermaster-attempts");
 const TRANSLATION_LOSS: HeaderName = HeaderName::from_static("x-quartermaster-translation-loss");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+/// Which limit the three are about, as GitHub says it.
+const RATE_LIMIT_RESOURCE: HeaderName = HeaderName::from_static("x-ratelimit-resource");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
 /// Where Anthropic's clients look for the request's id.
@@ -65,8 +71,12 @@ pub(crate) fn failure(
     mut meter: CallMeter,
 ) -> Response<Body> {
     let (status, outcome) = (error.status.as_u16(), error.outcome);
+    let exceeded = error.standing.clone();
     let mut response = error.into_response(dialect, meter.request_id());
     say_what_happened(dialect, &meter, response.headers_mut());
+    if let Some(standing) = exceeded {
+        insert_standing(response.headers_mut(), &standing);
+    }
     meter.call_ends(status, outcome);
     response
 }
@@ -78,11 +88,22 @@ fn say_what_happened(dialect: WireFormat, meter: &CallMeter, headers: &mut Heade
         insert_text(headers, PROVIDER, &entry.configuration.settings.provider);
     }
     headers.insert(ATTEMPTS, HeaderValue::from(meter.attempts()));
+    if let Some(standing) = meter.standing() {
+        insert_standing(headers, &standing);
+    }
     insert_request_id(dialect, meter.request_id(), headers);
     if meter.has_idempotency_key() {
         // Prompts and answers are never stored, so there is nothing to replay.
         headers.insert(IDEMPOTENCY_STATUS, HeaderValue::from_static("unsupported"));
     }
+}
+
+/// How much is left of the limit that is nearest to being used up.
+fn insert_standing(headers: &mut HeaderMap, standing: &Standing) {
+    headers.insert(RATE_LIMIT, HeaderValue::from(standing.limit));
+    headers.insert(RATE_LIMIT_REMAINING, HeaderValue::from(standing.remaining));
+    headers.insert(RATE_LIMIT_RESET, HeaderValue::from(standing.reset_seconds));
+    insert_text(headers, RATE_LIMIT_RESOURCE, &standing.resource());
 }
 
 /// Names the request where clients of the dialect look for its id.

@@ -1,8 +1,20 @@
-//! Bounds on what one call may take: time and bytes.
+//! Bounds on what one call may take, time and bytes, and on how much a caller may call.
 
 pub(crate) mod bodies;
+pub(crate) mod rates;
+mod window;
 
 use std::time::Duration;
+
+use domain::api_key::Caller;
+use domain::rate_limits::RateLimits;
+use providers::pass_through::Envelope;
+
+use crate::error::CallError;
+use crate::gateway::Gateway;
+use crate::resolve::Plan;
+use crate::snapshot::Snapshot;
+use rates::{Admission, Bounds};
 
 /// Bounds of every call. The defaults are those of the product.
 #[derive(Clone, Debug)]
@@ -37,6 +49,61 @@ pub struct Limits {
     /// How much of a stream is held back until its first content, and the largest
     /// single event, in bytes.
     pub stream_event_bytes: usize,
+    /// What a key may call that has no limits of its own (`limits.api_key`).
+    pub api_key: RateLimits,
+    /// The same for an organisation (`limits.organization`).
+    pub organization: RateLimits,
+}
+
+/// Text has about four bytes a token.
+const BYTES_PER_TOKEN: usize = 4;
+/// The most that is reserved for a prompt. Images and documents have many more bytes
+/// than tokens; what they did take is counted when the provider has said it.
+const MOST_INPUT_RESERVED: u64 = 32_768;
+/// The most that is reserved for an answer: most stay far below their bound.
+const MOST_OUTPUT_RESERVED: u64 = 4096;
+
+/// Asks the limits of the caller's key and organisation. A budget of money would be
+/// asked here too.
+///
+/// # Errors
+/// When one of them is used up.
+pub(crate) fn admit(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    caller: &Caller,
+    envelope: &Envelope,
+    plan: &Plan,
+) -> Result<Option<Admission>, CallError> {
+    let (of_key, of_organization) = snapshot.rate_limits(caller);
+    let bounds = Bounds {
+        organization_id: caller.organization_id,
+        organization: of_organization.or(gateway.limits.organization),
+        api_key_id: caller.api_key_id,
+        api_key: of_key.or(gateway.limits.api_key),
+    };
+    let admitted = gateway.rates.admit(bounds, || estimate(envelope, plan));
+    admitted.map_err(|exceeded| CallError::limit_exceeded(&exceeded))
+}
+
+/// About how many tokens a call may take.
+fn estimate(envelope: &Envelope, plan: &Plan) -> u64 {
+    let bytes = envelope.body().len();
+    let input = u64::try_from(bytes / BYTES_PER_TOKEN).unwrap_or(u64::MAX);
+    let asked = ["max_completion_tokens", "max_tokens"]
+        .into_iter()
+        .find_map(|name| {
+            std::str::from_utf8(envelope.member(name)?)
+                .ok()?
+                .parse()
+                .ok()
+        });
+    let configured = plan.targets.first().and_then(|entry| {
+        let bound = entry.configuration.settings.max_tokens?;
+        u64::try_from(bound).ok()
+    });
+    let output = asked.or(configured).unwrap_or(MOST_OUTPUT_RESERVED);
+    input.min(MOST_INPUT_RESERVED) + output.min(MOST_OUTPUT_RESERVED)
 }
 
 impl Default for Limits {
@@ -56,6 +123,8 @@ impl Default for Limits {
             answer_bytes: 64 * MEBIBYTE,
             error_body_bytes: 256 * 1024,
             stream_event_bytes: 16 * MEBIBYTE,
+            api_key: RateLimits::default(),
+            organization: RateLimits::default(),
         }
     }
 }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::{AttemptRecord, CallEnd, KeyOwner, Outcome};
 use crate::gateway::Gateway;
+use crate::limit::rates::{Admission, Standing};
 use crate::metrics::FinishedCall;
 use crate::snapshot::{Entry, KeySource, Route};
 use crate::trace::{AttemptTrace, CallTrace, Recorder};
@@ -50,6 +51,7 @@ pub(crate) struct CallMeter {
     time_to_first_byte: Option<Duration>,
     trace: Option<Box<Recorder>>,
     has_ended: bool,
+    admission: Option<Admission>,
 }
 
 struct Attempt {
@@ -85,6 +87,7 @@ impl CallMeter {
             time_to_first_byte: None,
             trace: Recorder::begin(gateway, headers),
             has_ended: false,
+            admission: None,
         }
     }
 
@@ -109,6 +112,16 @@ impl CallMeter {
 
     pub(crate) fn caller_is(&mut self, caller: &Arc<Caller>) {
         self.caller = Some(Arc::clone(caller));
+    }
+
+    /// What lets the call through its limits, to be told what it used.
+    pub(crate) fn admitted(&mut self, admission: Option<Admission>) {
+        self.admission = admission;
+    }
+
+    /// How much is left of the limit that is nearest to being used up.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        self.admission.as_ref()?.standing
     }
 
     /// The agent role that the call belongs to.
@@ -231,6 +244,7 @@ impl CallMeter {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
+        self.settle(outcome);
         let duration = self.started.elapsed();
         let call = FinishedCall {
             dialect: self.dialect,
@@ -271,6 +285,24 @@ impl CallMeter {
             stages: notes.stages,
             attempts: notes.attempts,
         });
+    }
+
+    /// Tells the limits what the call took. Where nobody counted, what was reserved
+    /// stands; of a call that failed nothing does.
+    fn settle(&mut self, outcome: Outcome) {
+        let Some(mut admission) = self.admission.take() else {
+            return;
+        };
+        let has_failed = match outcome {
+            Outcome::Success => false,
+            Outcome::ClientClosed => self.attempts == 0,
+            Outcome::Failed(_) | Outcome::Refused => true,
+        };
+        match self.usage {
+            Some(usage) => admission.used(usage.input_tokens() + usage.output_tokens),
+            None if has_failed => admission.used(0),
+            None => {}
+        }
     }
 
     fn route(&self) -> Option<&Route> {

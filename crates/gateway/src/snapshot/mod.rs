@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use domain::agent_role::{self, AgentRole, RoleAssignments, RoleSource};
 use domain::api_key::{ApiKey, Caller, Digest256};
-use domain::id::{ModelConfigurationId, OrganizationId};
+use domain::id::{ApiKeyId, ModelConfigurationId, OrganizationId};
 use domain::model_configuration::ModelConfiguration;
 use domain::provider_credential::ProviderCredential;
+use domain::rate_limits::{OrganizationLimits, RateLimits};
 use imbl::HashMap;
 
 pub use configurations::Configurations;
@@ -46,6 +47,8 @@ pub struct InstallationRows {
     pub roles: Vec<(Option<OrganizationId>, AgentRole, ModelConfigurationId)>,
     /// Credentials that organisations brought for all their configurations.
     pub credentials: Vec<ProviderCredential>,
+    /// The rate limits that were set, for a key or, without one, for the organisation.
+    pub rate_limits: Vec<(OrganizationId, Option<ApiKeyId>, RateLimits)>,
 }
 
 /// What belongs to the installation itself.
@@ -76,6 +79,8 @@ pub struct OrganizationRows {
     pub roles: RoleAssignments,
     /// The credentials that it brought for all its configurations.
     pub credentials: Vec<ProviderCredential>,
+    /// What it and its keys may call.
+    pub rate_limits: OrganizationLimits,
 }
 
 impl Snapshot {
@@ -111,6 +116,10 @@ impl Snapshot {
                 None => &mut system.roles,
             };
             assignments.set(role, id);
+        }
+        for (owner, api_key_id, limits) in rows.rate_limits {
+            let owned = organizations.entry(owner).or_default();
+            owned.rate_limits.set(api_key_id, limits);
         }
         for row in rows.credentials {
             let owner = organizations.entry(row.organization_id).or_default();
@@ -227,6 +236,16 @@ impl Snapshot {
         }
     }
 
+    /// The rate limits that were set for the caller's key and for its organisation.
+    #[must_use]
+    pub fn rate_limits(&self, caller: &Caller) -> (RateLimits, RateLimits) {
+        let organization = self.organizations.get(&caller.organization_id);
+        organization.map_or_else(Default::default, |organization| {
+            let limits = &organization.limits;
+            (limits.of_key(caller.api_key_id), limits.all)
+        })
+    }
+
     /// What a caller of the organisation may select by name: its own rows, then the
     /// system defaults whose names it has not taken.
     pub fn selectable(&self, organization_id: OrganizationId) -> impl Iterator<Item = &Arc<Entry>> {
@@ -261,6 +280,7 @@ impl Snapshot {
             slots: Arc::new(slots),
             configurations: Arc::new(configurations),
             roles: Arc::new(rows.roles),
+            limits: Arc::new(rows.rate_limits),
             ..Organization::default()
         };
         self.set(id, rows.api_keys, organization);

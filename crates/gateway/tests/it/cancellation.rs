@@ -15,8 +15,9 @@ use gateway::meter::Outcome;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The tasks that every gateway has: for idle connections and idle circuits.
-const SWEEPERS: usize = 2;
+/// The tasks that every gateway has: for idle connections, idle circuits, and limits
+/// that nobody uses.
+const SWEEPERS: usize = 3;
 
 async fn simulated(models: &[&str]) -> (RunningSimulator, GatewayUnderTest) {
     let upstream = RunningSimulator::start().await.expect("a simulator");

@@ -14,6 +14,7 @@ use domain::model_configuration::{ModelConfiguration, ModelSettings};
 use domain::provider_credential::{
     AuthType, CredentialStatus, DisplayMetadata, ProviderCredential,
 };
+use domain::rate_limits::RateLimits;
 use domain::secret::Secret;
 use gateway::ingress::write_deadline::WriteDeadline;
 use gateway::limit::Limits;
@@ -119,6 +120,8 @@ pub(crate) struct Workshop {
     pub(crate) vault_is_down: bool,
     pub(crate) write_limit: Duration,
     pub(crate) circuit_breakers: CircuitBreakers,
+    /// For a key or, without one, for the organisation.
+    pub(crate) rate_limits: Vec<(OrganizationId, Option<ApiKeyId>, RateLimits)>,
     pub(crate) traces: Option<Arc<dyn TraceSink>>,
     pub(crate) platform_keys: BTreeMap<String, String>,
     pub(crate) roles: Vec<(Option<OrganizationId>, AgentRole, ModelConfigurationId)>,
@@ -157,6 +160,7 @@ impl Workshop {
             vault_is_down: false,
             write_limit: Duration::from_secs(30),
             circuit_breakers: CircuitBreakers::On,
+            rate_limits: Vec::new(),
             traces: None,
             platform_keys: BTreeMap::new(),
             roles: Vec::new(),
@@ -325,6 +329,7 @@ impl Workshop {
             configurations: rows.collect(),
             roles: self.roles.clone(),
             credentials: self.credentials.clone(),
+            rate_limits: self.rate_limits.clone(),
         };
         Snapshot::build(1, platform, rows)
     }

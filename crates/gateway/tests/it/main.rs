@@ -10,6 +10,7 @@ mod circuits;
 mod egress;
 mod failures;
 mod gateway_under_test;
+mod limits;
 mod raw_upstream;
 mod roles;
 mod secrets;

@@ -61,7 +61,10 @@ async fn a_trace_has_a_span_for_each_stage_and_attempt() {
         assert_eq!(trace.caller.map(|(id, _)| id), Some(organization(1)));
         assert_eq!(trace.run_id.as_deref(), Some("run-1"));
         let stages: Vec<&str> = trace.stages.iter().map(|stage| stage.name).collect();
-        assert_eq!(stages, ["authenticate", "ingress", "resolve", "prepare"]);
+        assert_eq!(
+            stages,
+            ["authenticate", "ingress", "resolve", "limit", "prepare"]
+        );
         let failed = Outcome::Failed(ErrorKind::Server);
         let outcomes: Vec<Outcome> = trace
             .attempts

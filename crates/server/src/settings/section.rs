@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::rate_limits::RateLimits;
 use providers::endpoint::EndpointPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -114,6 +116,34 @@ pub struct LimitSettings {
     pub call_seconds: f64,
     /// Whether targets that fail again and again are skipped for a while.
     pub circuit_breakers: bool,
+    /// `[limits.api_key]`: what a key may call that has no limits of its own.
+    #[serde(default)]
+    pub api_key: RateLimitSettings,
+    /// `[limits.organization]`: the same for an organisation.
+    #[serde(default)]
+    pub organization: RateLimitSettings,
+}
+
+/// `[limits.api_key]` and `[limits.organization]`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimitSettings {
+    /// Calls begun within 60 seconds.
+    pub requests_per_minute: Option<NonZeroU64>,
+    /// Tokens of calls begun within 60 seconds.
+    pub tokens_per_minute: Option<NonZeroU64>,
+    /// Calls under way at the same time.
+    pub concurrent_calls: Option<NonZeroU64>,
+}
+
+impl From<RateLimitSettings> for RateLimits {
+    fn from(settings: RateLimitSettings) -> Self {
+        Self {
+            requests_per_minute: settings.requests_per_minute.map(NonZeroU64::get),
+            tokens_per_minute: settings.tokens_per_minute.map(NonZeroU64::get),
+            concurrent_calls: settings.concurrent_calls.map(NonZeroU64::get),
+        }
+    }
 }
 
 /// `[telemetry]`

@@ -192,6 +192,8 @@ fn gateway_settings(settings: &Settings) -> anyhow::Result<gateway::Settings> {
             connect: seconds(settings.limits.connect_seconds),
             idle: seconds(settings.limits.idle_seconds),
             call: seconds(settings.limits.call_seconds),
+            api_key: settings.limits.api_key.into(),
+            organization: settings.limits.organization.into(),
             ..Limits::default()
         },
         egress: EgressSettings {
