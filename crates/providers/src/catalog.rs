@@ -13,7 +13,7 @@ use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use self::endpoints::{BaseUrlCase, EndpointVariable};
+use self::endpoints::{BaseUrlCase, EndpointRule, EndpointVariable};
 use crate::parameters::landing::Landing;
 use crate::protocol::anthropic_messages::rules::AnthropicMessagesRules;
 use crate::protocol::bedrock_converse::rules::BedrockConverseRules;
@@ -66,6 +66,9 @@ pub struct Provider {
     /// What an endpoint begins with that says no scheme, e.g. `http`.
     #[serde(default)]
     pub endpoint_scheme: Option<String>,
+    /// What else is asked of the endpoint that one of `endpoint_parameters` names.
+    #[serde(default)]
+    pub endpoint_rules: BTreeMap<String, EndpointRule>,
     /// What stands between base and path, e.g. `/deployments/{deployment}`, unless the
     /// base has its first segment already.
     #[serde(default)]
@@ -92,6 +95,9 @@ pub struct Provider {
     /// How an access token is had for a credential that is none itself.
     #[serde(default)]
     pub token_exchange: Option<TokenExchange>,
+    /// What the token is asked for, where the exchange wants to know.
+    #[serde(default)]
+    pub token_scope: String,
     /// Headers that every request carries.
     #[serde(default)]
     pub headers: Map<String, Value>,
@@ -104,6 +110,10 @@ pub struct Provider {
     /// What `additional_params` may hold, and where it goes.
     #[serde(default)]
     pub parameters: Vec<Parameter>,
+    /// Parameters that stand for one another: one of each group is needed, and the first
+    /// that is given counts.
+    #[serde(default)]
+    pub one_of: Vec<Vec<String>>,
     /// What becomes of members of `additional_params` that `parameters` does not list.
     #[serde(default)]
     pub unknown_parameters: UnknownParameters,
@@ -216,7 +226,7 @@ pub struct CredentialField {
     /// Whether it must be kept secret.
     pub is_secret: bool,
     /// How it goes into a request, where that differs from the row's `auth`. Of several
-    /// fields that are given, the first one with a scheme of its own is used.
+    /// fields that are given, the last one with a scheme of its own is used.
     #[serde(default)]
     pub auth: Option<AuthScheme>,
     /// Whether it may hold white space, such as the lines of a private key. It never
@@ -257,6 +267,8 @@ pub enum UnknownParameters {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OpenAiChatRules {
+    /// The member that names the model.
+    pub model_member: String,
     /// The member that bounds the output.
     pub max_tokens_member: String,
     /// When a stream is asked to end with its usage.
@@ -276,6 +288,7 @@ pub struct OpenAiChatRules {
 impl Default for OpenAiChatRules {
     fn default() -> Self {
         Self {
+            model_member: "model".to_owned(),
             max_tokens_member: "max_tokens".to_owned(),
             stream_usage: StreamUsage::Always,
             says_stream_false: true,
@@ -338,6 +351,11 @@ pub enum Quirk {
     RequiredToolChoiceIsAny,
     /// A temperature of 0 goes as 1e-8, since the provider takes none.
     ZeroTemperatureIsTiny,
+    /// Streams have an address of their own, and nothing in the body asks for one.
+    StreamHasItsOwnAddress,
+    /// `tool_choice` only names a tool; its words go as `tool_choice_option`, which is
+    /// `auto` where nothing is chosen.
+    ToolChoiceWordIsOption,
     /// Identifiers of tool calls have nine letters and digits; any other goes as a hash
     /// of that form, the same for a call and its result.
     ToolCallIdsAreNineLetters,

@@ -141,7 +141,7 @@ impl Credential {
             return (AuthScheme::Bearer, token.expose());
         }
         let given = |field: &CredentialField| Some((field.auth?, self.field(&field.name)?));
-        if let Some(own) = provider.credential_fields.iter().find_map(given) {
+        if let Some(own) = provider.credential_fields.iter().rev().find_map(given) {
             return own;
         }
         let first = self.fields.first();

@@ -71,6 +71,16 @@ impl BaseUrlCase {
     }
 }
 
+/// What is asked of the endpoint that a parameter names.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EndpointRule {
+    /// What the address must contain.
+    pub contains: Option<String>,
+    /// Parameters that must not be given beside it.
+    pub excludes: Vec<String>,
+}
+
 /// A regular expression for whole values.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]

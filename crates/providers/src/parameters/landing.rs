@@ -37,6 +37,8 @@ pub enum Landing {
     Responses(Option<String>),
     /// `endpoint:x`: it is the variable `x` of the row's addresses, such as a region.
     Endpoint(String),
+    /// `refused`: LangChain fails where it is given.
+    Refused,
     /// `ignored`: it only concerns LangChain's own objects.
     Ignored,
     /// `dropped`: LangChain takes it and sends nothing of it, so that it is left out and
@@ -69,6 +71,7 @@ impl TryFrom<String> for Landing {
             ("query", name) => Self::Query(name),
             ("streaming", None) => Self::Streaming,
             ("stream_usage", None) => Self::StreamUsage,
+            ("refused", None) => Self::Refused,
             ("ignored", None) => Self::Ignored,
             ("dropped", None) => Self::Dropped,
             _ => return Err(format!("`{text}` is no place where a parameter can land")),
@@ -102,6 +105,7 @@ impl fmt::Display for Landing {
             Self::Responses(None) => formatter.write_str("responses"),
             Self::Responses(Some(value)) => write!(formatter, "responses:{value}"),
             Self::Endpoint(variable) => write!(formatter, "endpoint:{variable}"),
+            Self::Refused => formatter.write_str("refused"),
             Self::Ignored => formatter.write_str("ignored"),
             Self::Dropped => formatter.write_str("dropped"),
         }

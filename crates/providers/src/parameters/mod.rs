@@ -93,11 +93,14 @@ impl Resolution {
                 resolution.take_endpoint(provider, name, value);
             }
         }
+        resolution.check_endpoints(provider, parameters);
+        let displaced = resolution.displaced(provider, parameters);
         // Explicit `model_kwargs` come last: LangChain lets them win over arguments.
         let lands = |name: &str| provider.parameter(name).map(|row| &row.lands);
         let is_group =
             |name: &str| matches!(lands(name), Some(Landing::Merge | Landing::Members(_)));
-        for (name, value) in parameters.iter().filter(|(name, _)| !is_group(name)) {
+        let is_single = |name: &str| !is_group(name) && !displaced.contains(&name);
+        for (name, value) in parameters.iter().filter(|(name, _)| is_single(name)) {
             resolution.take(provider, &[], name, value);
         }
         // Of several groups, the one that the catalog lists last wins.
@@ -181,6 +184,10 @@ impl Resolution {
                 self.settings.insert(name.to_owned(), value.clone());
             }
             Landing::Dropped => self.dropped.push(name.to_owned()),
+            Landing::Refused => self.errors.push(wrong(
+                &[name],
+                &format!("`{name}` cannot be given beside the configuration's own fields"),
+            )),
             // A group inside a group has no meaning.
             Landing::Merge | Landing::Members(_) | Landing::Ignored => {}
         }
@@ -313,6 +320,45 @@ impl Resolution {
             _ => self
                 .errors
                 .push(wrong(&[name], &format!("`{name}` must be a string"))),
+        }
+    }
+
+    /// Of parameters that stand for one another the first that is given counts, and one
+    /// is needed; says which others do not count.
+    fn displaced<'a>(
+        &mut self,
+        provider: &'a Provider,
+        parameters: &Map<String, Value>,
+    ) -> Vec<&'a str> {
+        let mut displaced = Vec::new();
+        for group in &provider.one_of {
+            let is_given = |name: &&String| parameters.get(*name).is_some_and(|it| !it.is_null());
+            let mut given = group.iter().filter(is_given);
+            if given.next().is_none() {
+                let names: Vec<String> = group.iter().map(|name| format!("`{name}`")).collect();
+                let problem = format!("{} needs {}", provider.name, names.join(" or "));
+                self.errors.push(wrong(&[&group[0]], &problem));
+            }
+            displaced.extend(given.map(String::as_str));
+        }
+        displaced
+    }
+
+    fn check_endpoints(&mut self, provider: &Provider, parameters: &Map<String, Value>) {
+        let given = |name: &str| parameters.get(name).filter(|value| !value.is_null());
+        for (name, rule) in &provider.endpoint_rules {
+            let Some(endpoint) = given(name) else {
+                continue;
+            };
+            let text = endpoint.as_str().unwrap_or_default();
+            if let Some(part) = rule.contains.as_ref().filter(|part| !text.contains(*part)) {
+                let problem = format!("`{name}` must contain `{part}`");
+                self.errors.push(wrong(&[name], &problem));
+            }
+            if let Some(other) = rule.excludes.iter().find(|other| given(other).is_some()) {
+                let problem = format!("`{name}` must not be given beside `{other}`");
+                self.errors.push(wrong(&[name], &problem));
+            }
         }
     }
 

@@ -237,6 +237,8 @@ impl Decoder {
 /// that speaks Anthropic's messages; any other has no use for them.
 pub fn add_betas(target: &Target, request: &mut HttpRequest, asked: &str) {
     match target.protocol {
+        // Betas in a body are the configuration's.
+        Protocol::AnthropicMessages if target.provider.anthropic_messages.betas_in_body => {}
         Protocol::AnthropicMessages => anthropic_messages::betas::add_betas(request, asked),
         Protocol::BedrockInvoke => bedrock_invoke::encode::add_betas(request, asked),
         _ => {}

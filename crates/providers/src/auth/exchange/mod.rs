@@ -63,7 +63,7 @@ pub fn request(
 ) -> Result<Exchange, InvalidCredential> {
     match provider.token_exchange {
         Some(TokenExchange::GoogleServiceAccount) => google::request(credential, now),
-        Some(TokenExchange::Entra) => entra(credential),
+        Some(TokenExchange::Entra) => entra(credential, &provider.token_scope),
         Some(TokenExchange::IbmIam) => ibm_iam(credential),
         None => Err(invalid(format!("{} has no tokens", provider.name))),
     }
@@ -80,10 +80,10 @@ pub(super) fn check(provider: &Provider, credential: &Credential) -> Result<(), 
     Ok(())
 }
 
-/// Entra's client credentials grant, for Azure's cognitive services.
+/// Entra's client credentials grant.
 ///
 /// Source: "OAuth 2.0 client credentials flow on the Microsoft identity platform".
-fn entra(credential: &Credential) -> Result<Exchange, InvalidCredential> {
+fn entra(credential: &Credential, scope: &str) -> Result<Exchange, InvalidCredential> {
     let tenant = required(credential, "azure_tenant_id")?;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
     if !tenant.bytes().all(is_name) || matches!(tenant, "." | "..") {
@@ -100,7 +100,7 @@ fn entra(credential: &Credential) -> Result<Exchange, InvalidCredential> {
                 "client_secret",
                 required(credential, "azure_client_secret")?,
             ),
-            ("scope", "https://cognitiveservices.azure.com/.default"),
+            ("scope", scope),
         ],
     )
 }
@@ -108,11 +108,15 @@ fn entra(credential: &Credential) -> Result<Exchange, InvalidCredential> {
 /// Source: IBM Cloud IAM Identity Services, "Create an IAM access token for a user or
 /// service ID using an API key".
 fn ibm_iam(credential: &Credential) -> Result<Exchange, InvalidCredential> {
+    let key = required(credential, "api_key").or_else(|error| {
+        let older = required(credential, "apikey");
+        older.map_err(|_| error)
+    })?;
     form(
         "https://iam.cloud.ibm.com/identity/token",
         &[
             ("grant_type", "urn:ibm:params:oauth:grant-type:apikey"),
-            ("apikey", required(credential, "api_key")?),
+            ("apikey", key),
         ],
     )
 }

@@ -170,6 +170,9 @@ fn a_key_of_ibm_cloud_and_an_application_of_entra_are_shown() {
     );
     assert_eq!(exchange.request.uri.path(), "/tenant-1/oauth2/v2.0/token");
     assert_eq!(form[2], ("client_secret".to_owned(), "s&=+".to_owned()));
+    assert_eq!(form[3].1, "https://cognitiveservices.azure.com/.default");
+    let (_, form) = made("azure_ai", &application);
+    assert_eq!(form[3].1, "https://ai.azure.com/.default");
     for tenant in ["a/b", "..", "a?b", "a#b", "a@b"] {
         let application = json!({"azure_tenant_id": tenant, "azure_client_id": "c",
             "azure_client_secret": "s"});

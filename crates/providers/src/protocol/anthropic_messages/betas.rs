@@ -23,7 +23,11 @@ pub(crate) fn address<'a>(
     {
         headers.insert("anthropic-user-profile-id", profile);
     }
-    let betas = given.betas(&target.provider.anthropic_messages);
+    let rules = &target.provider.anthropic_messages;
+    if rules.betas_in_body {
+        return (uri.clone(), headers);
+    }
+    let betas = given.betas(rules);
     let Ok(value) = HeaderValue::from_str(&betas.join(",")) else {
         return (uri.clone(), headers);
     };
@@ -172,7 +176,7 @@ impl Given<'_, '_> {
 }
 
 /// Whether Python would count a value as true.
-fn is_filled(value: &Value) -> bool {
+pub(super) fn is_filled(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
         Value::Bool(true) => true,

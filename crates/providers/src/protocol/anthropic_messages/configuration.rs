@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::betas::is_filled;
 use super::rules::{AnthropicMessagesRules, Family, SamplingRule};
 use crate::error::InvalidCall;
 use crate::json::invalid;
@@ -42,6 +43,18 @@ pub(crate) fn top_level<'a>(
     rewrite.bound_output(&["max_tokens"], "max_tokens", target.max_tokens.as_deref());
     if target.max_tokens.is_none() {
         rewrite.set_default("max_tokens", rules.max_tokens(&target.model).to_string());
+    }
+    if rules.model_in_address {
+        rewrite.remove("model");
+    }
+    if let Some(version) = &rules.version_in_body {
+        let version = Value::from(version.as_str()).to_string();
+        rewrite.set_default("anthropic_version", version);
+    }
+    if rules.betas_in_body
+        && let Some(betas) = given.value("betas").filter(is_filled)
+    {
+        rewrite.set("anthropic_beta", betas.to_string());
     }
     for name in NO_MEMBERS {
         rewrite.remove(name);

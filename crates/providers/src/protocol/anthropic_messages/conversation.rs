@@ -14,7 +14,7 @@ use super::blocks;
 use super::types;
 use crate::chat::WireFormat;
 use crate::chat::call::{ChatCall, Message, Role};
-use crate::chat::part::{Content, Part, PartContent, Reasoning};
+use crate::chat::part::{Content, MediaSource, Part, PartContent, Reasoning};
 use crate::error::{InvalidCall, Losses};
 use crate::protocol::gemini_generate::signature::is_of_gemini;
 
@@ -43,11 +43,44 @@ enum Said {
     Blocks(Vec<Value>),
 }
 
-/// Writes the conversation. `takes_system_in_place` says whether the model accepts system
-/// messages within it.
+/// What a conversation's form depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    /// Whether the model accepts system messages within the conversation.
+    pub(super) takes_system_in_place: bool,
+    /// Whether texts are always written as blocks.
+    pub(super) texts_are_blocks: bool,
+    /// Whether results of tools do not say that they are no errors.
+    pub(super) leaves_success_unsaid: bool,
+}
+
+/// Refuses images that are links, where the provider takes their bytes only.
+pub(super) fn refuse_links(call: &ChatCall) -> Result<(), InvalidCall> {
+    let is_link = |part: &Part| {
+        matches!(
+            &part.content,
+            PartContent::Image {
+                source: MediaSource::Url(_),
+                ..
+            }
+        )
+    };
+    let parts = |message: &Message| message.content.parts.iter().any(is_link);
+    let Some(index) = call.messages.iter().position(parts) else {
+        return Ok(());
+    };
+    Err(InvalidCall {
+        message: "this provider takes no links to images: send the bytes, in an address \
+                  `data:image/…;base64,…`"
+            .to_owned(),
+        parameter: Some(format!("messages[{index}]")),
+    })
+}
+
+/// Writes the conversation.
 pub(super) fn encode(
     call: &ChatCall,
-    takes_system_in_place: bool,
+    form: Form,
     losses: &mut Losses,
 ) -> Result<Conversation, InvalidCall> {
     if call.dialect == WireFormat::AnthropicMessages {
@@ -58,7 +91,42 @@ pub(super) fn encode(
         let turn = turn(message, &format!("messages[{index}]"), losses)?;
         merge(&mut turns, turn);
     }
-    arrange(turns, takes_system_in_place)
+    if form.texts_are_blocks {
+        write_as_blocks(&mut turns);
+    }
+    if form.leaves_success_unsaid {
+        leave_success_unsaid(&mut turns);
+    }
+    arrange(turns, form.takes_system_in_place)
+}
+
+/// Makes blocks of all texts; turns that say nothing then are left out.
+fn write_as_blocks(turns: &mut Vec<Turn>) {
+    for turn in turns.iter_mut() {
+        if let Said::Text(text) = &turn.said {
+            let is_blank = blocks::is_blank(text);
+            let block = (!is_blank).then(|| json!({"type": "text", "text": text}));
+            turn.said = Said::Blocks(block.into_iter().collect());
+        }
+    }
+    let says_something = |turn: &Turn| match &turn.said {
+        Said::Text(text) => !text.is_empty(),
+        Said::Blocks(written) => !written.is_empty(),
+    };
+    turns.retain(says_something);
+}
+
+fn leave_success_unsaid(turns: &mut [Turn]) {
+    for turn in turns {
+        let Said::Blocks(written) = &mut turn.said else {
+            continue;
+        };
+        for block in written.iter_mut().filter_map(Value::as_object_mut) {
+            if block.get("is_error") == Some(&Value::Bool(false)) {
+                block.shift_remove("is_error");
+            }
+        }
+    }
 }
 
 /// Writes messages that were written in this format, with all their members.

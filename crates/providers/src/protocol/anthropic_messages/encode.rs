@@ -112,9 +112,17 @@ fn body(
     target: &Target,
     losses: &mut Losses,
 ) -> Result<Map<String, Value>, InvalidCall> {
-    let model = target.provider.anthropic_messages.model(&target.model);
-    let takes_system_in_place = model.is_some_and(|model| model.takes_system_in_place);
-    let conversation = conversation::encode(call, takes_system_in_place, losses)?;
+    let rules = &target.provider.anthropic_messages;
+    let model = rules.model(&target.model);
+    let form = conversation::Form {
+        takes_system_in_place: model.is_some_and(|model| model.takes_system_in_place),
+        texts_are_blocks: rules.texts_are_blocks,
+        leaves_success_unsaid: rules.leaves_success_unsaid,
+    };
+    if rules.refuses_links {
+        conversation::refuse_links(call)?;
+    }
+    let conversation = conversation::encode(call, form, losses)?;
     let mut body = Map::new();
     body.insert("model".to_owned(), Value::Null);
     body.insert("messages".to_owned(), Value::Array(conversation.messages));

@@ -20,6 +20,18 @@ pub struct AnthropicMessagesRules {
     pub ignored_prefixes: Vec<String>,
     /// Groups of models by the beginning of their name.
     pub families: Vec<Family>,
+    /// What the body says of the interface's version, where no header does.
+    pub version_in_body: Option<String>,
+    /// Whether the address names the model, and the body does not.
+    pub model_in_address: bool,
+    /// Whether betas are asked for in the body, by `anthropic_beta`, and not in a header.
+    pub betas_in_body: bool,
+    /// Whether texts are always written as blocks, and blank ones left out.
+    pub texts_are_blocks: bool,
+    /// Whether results of tools say that they are errors, but not that they are none.
+    pub leaves_success_unsaid: bool,
+    /// Whether links to images are refused.
+    pub refuses_links: bool,
     /// The beta that must be asked for where a tool of this type is declared.
     pub tool_betas: BTreeMap<String, String>,
     /// The beta that must be asked for where a request uses a feature: `context_management`,
@@ -90,7 +102,19 @@ impl AnthropicMessagesRules {
         let mut prefixes = self.ignored_prefixes.iter();
         let plain = prefixes.find_map(|prefix| name.strip_prefix(prefix.as_str()));
         let named = |name: &str| self.models.iter().find(|model| model.name == name);
-        named(name).or_else(|| named(plain?))
+        named(name)
+            .or_else(|| named(plain?))
+            .or_else(|| self.only_version(name))
+    }
+
+    /// A model whose name ends with a version, `name@…`, where it has no other.
+    fn only_version(&self, name: &str) -> Option<&Model> {
+        let is_version = |model: &&Model| {
+            let version = model.name.strip_prefix(name);
+            version.is_some_and(|version| version.starts_with('@'))
+        };
+        let mut versions = self.models.iter().filter(is_version);
+        versions.next().filter(|_| versions.next().is_none())
     }
 
     /// The families that the model of this name belongs to.

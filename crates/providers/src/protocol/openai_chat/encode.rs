@@ -35,6 +35,13 @@ pub(crate) fn top_level<'a>(
         }
     }
     rewrite.configure(target);
+    if rules.model_member != "model" {
+        rewrite.remove("model");
+        rewrite.set(
+            &rules.model_member,
+            Value::from(target.model.as_str()).to_string(),
+        );
+    }
     if let Some(name) = chosen_tool_that_is_missing(&rewrite) {
         rewrite.set("tool_choice", name);
     }
@@ -48,7 +55,10 @@ pub(crate) fn top_level<'a>(
         target.max_tokens.as_deref(),
     );
     let client_wants_stream = rewrite.present("stream").as_deref() == Some("true");
-    if target.wants_stream(client_wants_stream) {
+    if target.provider.has_quirk(Quirk::StreamHasItsOwnAddress) {
+        rewrite.remove("stream");
+        rewrite.remove("stream_options");
+    } else if target.wants_stream(client_wants_stream) {
         rewrite.set("stream", "true");
         if target.asks_stream_usage {
             ask_for_usage(&mut rewrite);
@@ -99,6 +109,20 @@ fn apply_quirks<'a>(target: &'a Target, rewrite: &mut Rewrite<'_, 'a>) {
     let is_any = provider.has_quirk(Quirk::RequiredToolChoiceIsAny);
     if is_any && rewrite.effective("tool_choice").as_deref() == Some("\"required\"") {
         rewrite.set("tool_choice", "\"any\"");
+    }
+    if provider.has_quirk(Quirk::ToolChoiceWordIsOption) {
+        let choice = rewrite.effective("tool_choice");
+        let word = choice.as_deref().filter(|choice| choice.starts_with('"'));
+        let has_tools = rewrite.effective("tools").is_some();
+        match (word, choice.is_some()) {
+            (Some(word), _) => {
+                let word = word.to_owned();
+                rewrite.remove("tool_choice");
+                rewrite.set("tool_choice_option", word);
+            }
+            (None, false) if has_tools => rewrite.set_default("tool_choice_option", "\"auto\""),
+            (None, _) => {}
+        }
     }
     if provider.has_quirk(Quirk::ZeroTemperatureIsTiny) {
         let temperature = rewrite.effective("temperature");

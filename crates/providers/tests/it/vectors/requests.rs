@@ -1,9 +1,10 @@
 //! `request` and `request_error` records.
 
 use bytes::Bytes;
+use domain::secret::Secret;
 use http::Uri;
 use jiff::Timestamp;
-use providers::auth::{self, Credential};
+use providers::auth::{self, Credential, exchange};
 use providers::catalog;
 use providers::chat::WireFormat;
 use providers::endpoint::EndpointPolicy;
@@ -87,6 +88,10 @@ fn both(suite: &Suite, record: &Record) -> Result<(Made, Option<Made>), String> 
 
 fn signed(target: &Target, credential: Option<&Credential>, mut request: HttpRequest) -> Made {
     if let Some(credential) = credential {
+        let is_exchanged = exchange::is_needed(target.provider, credential);
+        let token = Secret::new("<IBM_IAM_TOKEN>".to_owned());
+        let exchanged = is_exchanged.then(|| credential.with_access_token(token));
+        let credential = exchanged.as_ref().unwrap_or(credential);
         let applied = auth::apply(target, credential, &mut request, Timestamp::UNIX_EPOCH);
         applied.map_err(|error| InvalidCall {
             message: error.message,

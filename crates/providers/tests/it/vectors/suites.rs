@@ -1,7 +1,10 @@
 //! The suites: one for each provider.
 
+mod anthropic_vertex;
+mod azure;
 mod bedrock;
 mod google;
+mod ibm;
 mod others;
 
 use super::record::Record;
