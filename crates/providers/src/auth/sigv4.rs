@@ -177,3 +177,61 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str, is_secret: bool
         headers.insert(name, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn request(vector: &Value) -> HttpRequest {
+        let mut headers = HeaderMap::new();
+        for (name, value) in vector["headers"].as_object().unwrap() {
+            let name: HeaderName = name.parse().unwrap();
+            headers.insert(name, value.as_str().unwrap().parse().unwrap());
+        }
+        HttpRequest {
+            method: Method::POST,
+            uri: vector["url"].as_str().unwrap().parse().unwrap(),
+            headers,
+            body: vector["body"].as_str().unwrap().to_owned().into(),
+        }
+    }
+
+    /// Signs a vector's request; a second time, as a later attempt does.
+    fn signed(vector: &Value, times: &[Timestamp]) -> HttpRequest {
+        let text = |name: &str| vector[name].as_str().unwrap();
+        let mut request = request(vector);
+        let keys = Keys {
+            access_key_id: "AKIDEXAMPLE",
+            secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+            session_token: vector["session_token"].as_str(),
+        };
+        let scope = Scope {
+            region: text("region"),
+            service: text("service"),
+        };
+        for now in times {
+            sign(&mut request, &keys, scope, *now);
+        }
+        request
+    }
+
+    #[test]
+    fn signatures_are_those_of_botocore() {
+        let vectors = include_str!("../../tests/vectors/aws_sigv4.jsonl");
+        for line in vectors.lines() {
+            let vector: Value = serde_json::from_str(line).unwrap();
+            let now: Timestamp = vector["time"].as_str().unwrap().parse().unwrap();
+            for times in [&[now][..], &[Timestamp::UNIX_EPOCH, now]] {
+                let request = signed(&vector, times);
+                let header = |name: &str| request.headers[name].to_str().unwrap();
+                assert_eq!(header("x-amz-date"), vector["x_amz_date"], "{vector}");
+                assert_eq!(header("authorization"), vector["authorization"], "{vector}");
+                assert!(request.headers["authorization"].is_sensitive());
+            }
+        }
+        assert_eq!(vectors.lines().count(), 7);
+    }
+}
