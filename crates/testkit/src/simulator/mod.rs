@@ -1,7 +1,7 @@
 //! A scripted stand-in for providers.
 //!
-//! It speaks OpenAI's chat completions and Anthropic's messages, whole and as a
-//! stream. Its answers follow from the request alone, so that a test can predict
+//! It speaks OpenAI's chat completions, Anthropic's messages, and Amazon Bedrock's
+//! Converse and InvokeModel, whole and as a stream. Its answers follow from the request alone, so that a test can predict
 //! them (see [`answer`]); how it misbehaves is said by the model's name or by the
 //! header `x-simulate` (see [`behaviour`]). What it received is in its [`Ledger`].
 //!
@@ -16,7 +16,10 @@
 
 pub mod answer;
 pub mod anthropic_messages;
+pub mod bedrock_converse;
+pub mod bedrock_invoke;
 pub mod behaviour;
+pub mod event_stream;
 pub mod ledger;
 pub mod openai_chat;
 pub mod play;
@@ -36,7 +39,7 @@ use answer::Answer;
 use behaviour::{Behaviour, Fault};
 use ledger::{Ledger, Recording};
 use play::{Reset, Step};
-use question::Question;
+use question::{Named, Question};
 
 /// Larger requests are refused with a 413.
 const BODY_LIMIT: usize = 128 << 20;
@@ -48,6 +51,16 @@ pub enum Dialect {
     OpenAiChat,
     /// Anthropic's messages.
     AnthropicMessages,
+    /// Amazon Bedrock's Converse.
+    BedrockConverse,
+    /// Anthropic's messages in Amazon Bedrock's envelope.
+    BedrockInvoke,
+}
+
+impl Dialect {
+    const fn is_of_aws(self) -> bool {
+        matches!(self, Self::BedrockConverse | Self::BedrockInvoke)
+    }
 }
 
 /// The stand-in. Cheap to clone; clones share ledger and counters.
@@ -94,9 +107,13 @@ impl Simulator {
     pub async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Reset> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
+        let named = bedrock_address(path);
         let dialect = match (&parts.method, path.strip_prefix("/v1").unwrap_or(path)) {
             (&Method::POST, "/chat/completions") => Dialect::OpenAiChat,
             (&Method::POST, "/messages") => Dialect::AnthropicMessages,
+            (&Method::POST, _) if named.is_some() => named
+                .as_ref()
+                .map_or(Dialect::BedrockConverse, |(dialect, _)| *dialect),
             (&Method::GET, "/models") => return Ok(json_response(StatusCode::OK, &models())),
             (&Method::GET, "/simulator/ledger") => {
                 return Ok(json_response(StatusCode::OK, &self.ledger.as_json()));
@@ -119,17 +136,19 @@ impl Simulator {
             return Ok(json_response(StatusCode::PAYLOAD_TOO_LARGE, &error));
         };
         let recording = self.ledger.begin(&parts, &body);
-        self.answer(dialect, &parts.headers, &body, recording).await
+        let question = question::parse(dialect, &body, named.as_ref().map(|(_, named)| named));
+        self.answer(dialect, &parts.headers, question, recording)
+            .await
     }
 
     async fn answer(
         &self,
         dialect: Dialect,
         headers: &HeaderMap,
-        body: &Bytes,
+        question: Result<Question, String>,
         recording: Recording,
     ) -> Result<Response<Body>, Reset> {
-        let question = match question::parse(dialect, body) {
+        let question = match question {
             Ok(question) => question,
             Err(message) => return Ok(refuse(dialect, &message, recording)),
         };
@@ -186,12 +205,21 @@ fn success(
         let pieces = match dialect {
             Dialect::OpenAiChat => openai_chat::stream(question, answer),
             Dialect::AnthropicMessages => anthropic_messages::stream(question, answer),
+            Dialect::BedrockConverse => bedrock_converse::stream(answer),
+            Dialect::BedrockInvoke => bedrock_invoke::stream(question, answer),
         };
-        ("text/event-stream; charset=utf-8", pieces)
+        if dialect.is_of_aws() {
+            (event_stream::MEDIA_TYPE, pieces)
+        } else {
+            ("text/event-stream; charset=utf-8", pieces)
+        }
     } else {
         let whole = match dialect {
             Dialect::OpenAiChat => openai_chat::whole(question, answer),
-            Dialect::AnthropicMessages => anthropic_messages::whole(question, answer),
+            Dialect::AnthropicMessages | Dialect::BedrockInvoke => {
+                anthropic_messages::whole(question, answer)
+            }
+            Dialect::BedrockConverse => bedrock_converse::whole(answer),
         };
         ("application/json", vec![Bytes::from(whole.to_string())])
     };
@@ -240,6 +268,10 @@ fn failure(
     let mut response = Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, content_type);
+    if dialect.is_of_aws() {
+        let kind = bedrock_converse::error_type(status);
+        response = response.header("x-amzn-errortype", kind);
+    }
     if let Some(seconds) = &fault.retry_after {
         response = response.header(header::RETRY_AFTER, seconds);
     }
@@ -253,7 +285,12 @@ fn failure(
 
 fn refuse(dialect: Dialect, message: &str, recording: Recording) -> Response<Body> {
     recording.finish();
-    json_response(StatusCode::BAD_REQUEST, &error_body(dialect, 400, message))
+    let mut response = json_response(StatusCode::BAD_REQUEST, &error_body(dialect, 400, message));
+    if dialect.is_of_aws() {
+        let kind = http::HeaderValue::from_static(bedrock_converse::error_type(400));
+        response.headers_mut().insert("x-amzn-errortype", kind);
+    }
+    response
 }
 
 fn finish(
@@ -270,6 +307,7 @@ fn error_body(dialect: Dialect, status: u16, message: &str) -> Value {
     match dialect {
         Dialect::OpenAiChat => openai_chat::error(status, message),
         Dialect::AnthropicMessages => anthropic_messages::error(status, message),
+        Dialect::BedrockConverse | Dialect::BedrockInvoke => bedrock_converse::error(message),
     }
 }
 
@@ -279,6 +317,26 @@ fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
     let json = http::HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
+}
+
+/// What `/model/{id}/converse` and its like say.
+fn bedrock_address(path: &str) -> Option<(Dialect, Named)> {
+    let (model, action) = path.strip_prefix("/model/")?.rsplit_once('/')?;
+    let (dialect, is_stream) = match action {
+        "converse" => (Dialect::BedrockConverse, false),
+        "converse-stream" => (Dialect::BedrockConverse, true),
+        "invoke" => (Dialect::BedrockInvoke, false),
+        "invoke-with-response-stream" => (Dialect::BedrockInvoke, true),
+        _ => return None,
+    };
+    let model = percent_encoding::percent_decode_str(model)
+        .decode_utf8()
+        .ok()?;
+    let named = Named {
+        model: model.into_owned(),
+        is_stream,
+    };
+    Some((dialect, named))
 }
 
 fn models() -> Value {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Dialect, anthropic_messages, openai_chat};
+use super::{Dialect, anthropic_messages, bedrock_converse, bedrock_invoke, openai_chat};
 
 /// A tool that the client declared.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,16 +54,31 @@ pub struct Question {
     pub fingerprint: u64,
 }
 
+/// What a request's address says that elsewhere stands in its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The model.
+    pub model: String,
+    /// Whether the answer is to be a stream.
+    pub is_stream: bool,
+}
+
 /// Reads a request.
 ///
 /// # Errors
 /// With a message for the client, when it is not the dialect.
-pub fn parse(dialect: Dialect, body: &[u8]) -> Result<Question, String> {
-    let body: Value =
+pub fn parse(dialect: Dialect, body: &[u8], named: Option<&Named>) -> Result<Question, String> {
+    let mut body: Value =
         serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+    if let (Some(named), Value::Object(members)) = (named, &mut body) {
+        members.insert("model".to_owned(), named.model.as_str().into());
+        members.insert("stream".to_owned(), named.is_stream.into());
+    }
     let mut question = match dialect {
         Dialect::OpenAiChat => openai_chat::parse(&body),
         Dialect::AnthropicMessages => anthropic_messages::parse(&body),
+        Dialect::BedrockConverse => bedrock_converse::parse(&body),
+        Dialect::BedrockInvoke => bedrock_invoke::parse(&body),
     }?;
     question.fingerprint = fingerprint(body.to_string().as_bytes());
     Ok(question)
