@@ -289,6 +289,65 @@ async fn a_key_stays_with_its_host() {
 }
 
 #[tokio::test]
+async fn a_region_is_another_host_of_the_same_provider() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
+    let client = &tenant.developer;
+    let vertex = |name: &str, parameters: Value| {
+        json!({"name": name, "provider": "google_anthropic_vertex",
+            "model": "claude-sonnet-4-5@20250929", "additional_params": parameters})
+    };
+    let there = |location: &str| json!({"project": "p", "location": location});
+    let mut body = vertex("own", there("us-central1"));
+    body["api_key"] = json!("ya29.token");
+    let created = client.create(body).await;
+    let path = item(&created);
+    let elsewhere = json!({"additional_params": there("europe-west4")});
+    let refused = client.patch(&path, elsewhere.clone()).await;
+    refused.assert_fault("body.api_key", "value_error");
+    let mut with_key = elsewhere;
+    with_key["api_key"] = json!("ya29.token");
+    let moved = patched(client, &path, with_key).await;
+    assert_ne!(alias(&moved), alias(&created));
+    let other_project = json!({"project": "q", "location": "europe-west4"});
+    let kept = patched(client, &path, json!({"additional_params": other_project})).await;
+    assert_eq!(alias(&kept), alias(&moved));
+    // The installation's key may go to any of the provider's hosts.
+    client.create(vertex("lent", there("asia-east1"))).await;
+    client
+        .create(vertex("lent everywhere", there("global")))
+        .await;
+    for location in ["evil.example", "x@evil.example", "a/", "us-central1.evil"] {
+        let answer = client.post(PATH, vertex("evil", there(location))).await;
+        answer.assert_fault("body.additional_params", "value_error");
+    }
+    // An access token does not say which project it is for.
+    let mut silent = vertex("silent", json!({}));
+    silent["api_key"] = json!("ya29.token");
+    let answer = client.post(PATH, silent).await;
+    answer.assert_fault("body.api_key", "value_error");
+}
+
+#[tokio::test]
+async fn a_customers_resource_gets_no_key_of_the_installation() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
+    let client = &tenant.developer;
+    let parameters = json!({"azure_endpoint": "https://attacker.openai.azure.com",
+        "api_version": "2024-10-21"});
+    let mut body = json!({"name": "azure", "provider": "azure_openai", "model": "gpt-4o",
+        "additional_params": parameters});
+    let answer = client.post(PATH, body.clone()).await;
+    answer.assert_fault("body.api_key", "value_error");
+    body["api_key"] = json!("own-key");
+    client.create(body.clone()).await;
+    body["name"] = json!("nowhere");
+    body["additional_params"] = json!({"api_version": "2024-10-21"});
+    let answer = client.post(PATH, body).await;
+    answer.assert_fault("body.additional_params", "value_error");
+}
+
+#[tokio::test]
 async fn private_hosts_are_the_operators_to_allow() {
     for (policy, status) in [
         (EndpointPolicy::PublicOnly, 422),

@@ -124,7 +124,9 @@ impl TestApp {
             clock: clock.clone(),
             entropy: entropy.clone(),
             platform_credentials: tokio::sync::watch::channel(BTreeSet::from([
-                "anthropic".to_owned()
+                "anthropic".to_owned(),
+                "azure_openai".to_owned(),
+                "google_anthropic_vertex".to_owned(),
             ]))
             .1,
             endpoint_policy,
