@@ -23,6 +23,11 @@ use crate::upstream::{Timing, UpstreamBody, UpstreamError, UpstreamResponse};
 /// How long the body of an error may take once its status is known.
 const ERROR_BODY_LIMIT: Duration = Duration::from_secs(5);
 
+/// The longest `Retry-After` that is passed on.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// A longer one is taken for none.
+const ABSURD_WAIT: Duration = Duration::from_secs(24 * 3600);
+
 /// What a provider answered.
 pub(crate) struct Received {
     /// Its headers.
@@ -146,8 +151,15 @@ async fn failure(
         Ok(Err(_)) | Err(_) => Bytes::new(),
     };
     let now = gateway.clock.now();
-    let error = decode_error(prepared.target, status, &response.headers, &body, now);
+    let mut error = decode_error(prepared.target, status, &response.headers, &body, now);
+    error.retry_after = error.retry_after.and_then(sane_wait);
     Failed::Provider(error)
+}
+
+/// How long to wait on a provider's word. Beyond an hour nobody's call waits, and who
+/// says more than a day has its clock or its units wrong.
+fn sane_wait(wait: Duration) -> Option<Duration> {
+    (wait <= ABSURD_WAIT).then(|| wait.min(LONGEST_WAIT))
 }
 
 async fn whole(

@@ -9,6 +9,7 @@ mod check;
 mod circuits;
 mod egress;
 mod failures;
+mod faults;
 mod gateway_under_test;
 mod limits;
 mod raw_upstream;
