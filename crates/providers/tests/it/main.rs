@@ -9,6 +9,7 @@ mod anthropic;
 mod anthropic_dialect;
 mod anthropic_streams;
 mod bedrock_streams;
+mod gemini;
 mod parameters;
 mod pass_through;
 mod pass_through_stream;

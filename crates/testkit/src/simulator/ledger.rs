@@ -274,7 +274,10 @@ fn request_as_json(received: &Received) -> Value {
     let headers: Map<String, Value> = received
         .headers
         .iter()
-        .filter(|(name, _)| !matches!(name.as_str(), "authorization" | "x-api-key"))
+        .filter(|(name, _)| {
+            let name = name.as_str();
+            !matches!(name, "authorization" | "x-api-key" | "x-goog-api-key")
+        })
         .map(|(name, value)| {
             (
                 name.to_string(),

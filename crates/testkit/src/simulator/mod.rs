@@ -1,7 +1,8 @@
 //! A scripted stand-in for providers.
 //!
-//! It speaks OpenAI's chat completions, Anthropic's messages, and Amazon Bedrock's
-//! Converse and InvokeModel, whole and as a stream. Its answers follow from the request alone, so that a test can predict
+//! It speaks OpenAI's chat completions, Anthropic's messages, Google's generateContent, and
+//! Amazon Bedrock's Converse and InvokeModel, whole and as a stream. Its answers follow from
+//! the request alone, so that a test can predict
 //! them (see [`answer`]); how it misbehaves is said by the model's name or by the
 //! header `x-simulate` (see [`behaviour`]). What it received is in its [`Ledger`].
 //!
@@ -20,6 +21,7 @@ pub mod bedrock_converse;
 pub mod bedrock_invoke;
 pub mod behaviour;
 pub mod event_stream;
+pub mod gemini_generate;
 pub mod ledger;
 pub mod openai_chat;
 pub mod play;
@@ -55,6 +57,10 @@ pub enum Dialect {
     BedrockConverse,
     /// Anthropic's messages in Amazon Bedrock's envelope.
     BedrockInvoke,
+    /// Google's generateContent.
+    GeminiGenerate,
+    /// The same of Vertex AI: enumerations by number, and a stream as one JSON array.
+    VertexGenerate,
 }
 
 impl Dialect {
@@ -107,7 +113,7 @@ impl Simulator {
     pub async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Reset> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
-        let named = bedrock_address(path);
+        let named = bedrock_address(path).or_else(|| gemini_generate::address(&parts.uri));
         let dialect = match (&parts.method, path.strip_prefix("/v1").unwrap_or(path)) {
             (&Method::POST, "/chat/completions") => Dialect::OpenAiChat,
             (&Method::POST, "/messages") => Dialect::AnthropicMessages,
@@ -207,12 +213,16 @@ fn success(
             Dialect::AnthropicMessages => anthropic_messages::stream(question, answer),
             Dialect::BedrockConverse => bedrock_converse::stream(answer),
             Dialect::BedrockInvoke => bedrock_invoke::stream(question, answer),
+            Dialect::GeminiGenerate | Dialect::VertexGenerate => {
+                gemini_generate::stream(dialect, question, answer)
+            }
         };
-        if dialect.is_of_aws() {
-            (event_stream::MEDIA_TYPE, pieces)
-        } else {
-            ("text/event-stream; charset=utf-8", pieces)
-        }
+        let content_type = match dialect {
+            Dialect::VertexGenerate => "application/json; charset=UTF-8",
+            _ if dialect.is_of_aws() => event_stream::MEDIA_TYPE,
+            _ => "text/event-stream; charset=utf-8",
+        };
+        (content_type, pieces)
     } else {
         let whole = match dialect {
             Dialect::OpenAiChat => openai_chat::whole(question, answer),
@@ -220,6 +230,9 @@ fn success(
                 anthropic_messages::whole(question, answer)
             }
             Dialect::BedrockConverse => bedrock_converse::whole(answer),
+            Dialect::GeminiGenerate | Dialect::VertexGenerate => {
+                gemini_generate::whole(dialect, question, answer)
+            }
         };
         ("application/json", vec![Bytes::from(whole.to_string())])
     };
@@ -308,6 +321,9 @@ fn error_body(dialect: Dialect, status: u16, message: &str) -> Value {
         Dialect::OpenAiChat => openai_chat::error(status, message),
         Dialect::AnthropicMessages => anthropic_messages::error(status, message),
         Dialect::BedrockConverse | Dialect::BedrockInvoke => bedrock_converse::error(message),
+        Dialect::GeminiGenerate | Dialect::VertexGenerate => {
+            gemini_generate::error(status, message)
+        }
     }
 }
 
@@ -353,6 +369,7 @@ fn presented_key(headers: &HeaderMap) -> String {
         .map(|value| value.trim_start_matches("Bearer ").to_owned());
     let own = headers
         .get("x-api-key")
+        .or_else(|| headers.get("x-goog-api-key"))
         .and_then(|value| value.to_str().ok());
     bearer
         .or_else(|| own.map(str::to_owned))

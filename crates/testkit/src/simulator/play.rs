@@ -9,7 +9,7 @@ use futures::stream;
 
 use super::behaviour::Fault;
 use super::ledger::Recording;
-use super::{Dialect, anthropic_messages, bedrock_converse, openai_chat};
+use super::{Dialect, anthropic_messages, bedrock_converse, gemini_generate, openai_chat};
 
 /// The connection is to be reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,9 @@ pub fn script(
             Dialect::OpenAiChat => openai_chat::error_event(),
             Dialect::AnthropicMessages => anthropic_messages::error_event(),
             Dialect::BedrockConverse | Dialect::BedrockInvoke => bedrock_converse::error_event(),
+            Dialect::GeminiGenerate | Dialect::VertexGenerate => {
+                gemini_generate::error_event(dialect)
+            }
         });
     }
     let mut steps = paced(pieces, pace, fault);

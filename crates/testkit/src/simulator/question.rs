@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Dialect, anthropic_messages, bedrock_converse, bedrock_invoke, openai_chat};
+use super::{
+    Dialect, anthropic_messages, bedrock_converse, bedrock_invoke, gemini_generate, openai_chat,
+};
 
 /// A tool that the client declared.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +81,7 @@ pub fn parse(dialect: Dialect, body: &[u8], named: Option<&Named>) -> Result<Que
         Dialect::AnthropicMessages => anthropic_messages::parse(&body),
         Dialect::BedrockConverse => bedrock_converse::parse(&body),
         Dialect::BedrockInvoke => bedrock_invoke::parse(&body),
+        Dialect::GeminiGenerate | Dialect::VertexGenerate => gemini_generate::parse(&body),
     }?;
     question.fingerprint = fingerprint(body.to_string().as_bytes());
     Ok(question)
