@@ -34,9 +34,10 @@ pub(crate) struct FieldError {
     kind: &'static str,
     loc: Vec<Location>,
     msg: Cow<'static, str>,
-    /// What was sent, where it can hold no secret: in paths and queries only.
+    /// What was sent, where it can hold no secret: in paths and queries only. Nothing is
+    /// shown as null where it is said that nothing was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    input: Option<String>,
+    input: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ctx: Option<Box<Map<String, Value>>>,
 }
@@ -81,7 +82,13 @@ impl FieldError {
     }
 
     pub(crate) fn with_input(mut self, input: &str) -> Self {
-        self.input = Some(input.to_owned());
+        self.input = Some(Some(input.to_owned()));
+        self
+    }
+
+    /// As FastAPI says of a parameter that was not sent.
+    pub(crate) fn with_null_input(mut self) -> Self {
+        self.input = Some(None);
         self
     }
 

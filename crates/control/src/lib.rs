@@ -34,6 +34,7 @@ pub mod quota;
 mod root;
 mod router;
 pub mod state;
+mod usage;
 mod write;
 
 pub use router::{openapi, router};

@@ -30,6 +30,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, ToSchema};
     tags(
         (name = "Model configurations", description = "Which model does which job."),
         (name = "Agent roles", description = "Which model configuration does which job of an agent."),
+        (name = "Usage", description = "What calls took and cost."),
         (name = "Providers", description = "Whom a model configuration can name."),
         (name = "API keys", description = "What clients present."),
         (name = "Audit", description = "Who changed what, when."),

@@ -15,7 +15,7 @@ use crate::openapi::{Document, route};
 use crate::state::ControlState;
 use crate::{
     agent_roles, api_keys, audit_events, health, model_configurations, organizations, providers,
-    root,
+    root, usage,
 };
 
 /// The control plane. `data_plane` describes the routes that `server` merges in beside
@@ -95,6 +95,7 @@ fn agent_developers() -> OpenApiRouter<ControlState> {
         .routes(routes!(restore::restore))
         .routes(routes!(verify::verify))
         .merge(agent_roles())
+        .merge(usage_reports())
 }
 
 /// Scope `manage` too.
@@ -104,6 +105,17 @@ fn agent_roles() -> OpenApiRouter<ControlState> {
         .routes(routes!(list::list))
         .routes(routes!(assign::assign, unassign::unassign))
         .routes(routes!(resolve::resolve))
+}
+
+/// Scope `manage` too.
+fn usage_reports() -> OpenApiRouter<ControlState> {
+    use usage::{aggregate, calls, costs, report};
+    OpenApiRouter::new()
+        .routes(routes!(costs::list))
+        .routes(routes!(costs::of_run))
+        .routes(routes!(aggregate::aggregate))
+        .routes(routes!(report::report))
+        .routes(routes!(calls::list))
 }
 
 /// Scope `admin`.

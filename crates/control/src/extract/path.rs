@@ -170,7 +170,8 @@ pub(crate) fn pairs(uri: &Uri) -> Vec<(String, String)> {
     Query::try_from_uri(uri).map_or_else(|_| Vec::new(), |Query(pairs)| pairs)
 }
 
-fn whole_number(
+/// A whole number within bounds, as pydantic reads it from text.
+pub(crate) fn whole_number(
     text: &str,
     loc: Vec<Location>,
     minimum: i64,

@@ -22,4 +22,5 @@ mod revisions;
 mod secrets;
 mod tenancy;
 mod trail;
+mod usage;
 mod vectors;
