@@ -7,8 +7,10 @@ mod model;
 mod openapi;
 mod organization;
 mod output;
+mod prices;
 mod serve;
 mod simulate;
+mod usage;
 mod vault;
 
 use std::path::PathBuf;
@@ -54,6 +56,13 @@ enum Command {
     ApiKey(api_key::ApiKey),
     /// Work with model configurations of a running server
     Model(Box<model::Model>),
+    /// Show what calls took and cost
+    Usage(Box<usage::Usage>),
+    /// List calls with their attempts, newest first
+    Calls(Box<usage::Calls>),
+    /// Show, check and replace the price list
+    #[command(subcommand)]
+    Prices(prices::Prices),
     /// Look at the vault, rotate its root key, back it up, restore it
     #[command(subcommand)]
     Vault(vault::Vault),
@@ -121,6 +130,9 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Organization(command) => command.run().await,
             Command::ApiKey(command) => command.run().await,
             Command::Model(command) => command.run().await,
+            Command::Usage(command) => command.run().await,
+            Command::Calls(command) => command.run().await,
+            Command::Prices(command) => command.run().await,
             Command::Vault(command) => command.run().await,
             Command::Simulate(command) => command.run().await,
             Command::Doctor(command) => command.run().await,

@@ -21,5 +21,6 @@ mod shutdown;
 mod support;
 mod threat_model;
 mod traces;
+mod usage;
 mod vault;
 mod vault_online;

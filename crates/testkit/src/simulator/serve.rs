@@ -34,9 +34,20 @@ impl RunningSimulator {
     /// # Errors
     /// When there is none.
     pub async fn start() -> io::Result<Self> {
+        Self::serving(Simulator::new()).await
+    }
+
+    /// The same, which remembers the last `requests` requests.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub async fn remembering(requests: usize) -> io::Result<Self> {
+        Self::serving(Simulator::remembering(requests)).await
+    }
+
+    async fn serving(simulator: Simulator) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let simulator = Simulator::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(simulator.clone().serve(listener));
         Ok(Self {

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Which server, and as whom.
 #[derive(Debug, Clone, Args)]
-pub(super) struct ServerArguments {
+pub(in crate::cli) struct ServerArguments {
     /// Where the server is
     #[arg(
         long,
@@ -42,14 +42,14 @@ pub(super) struct ServerArguments {
 }
 
 /// A client of one server.
-pub(super) struct Api {
+pub(in crate::cli) struct Api {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     server: String,
     authorization: HeaderValue,
 }
 
 impl Api {
-    pub(super) fn new(arguments: &ServerArguments) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn new(arguments: &ServerArguments) -> anyhow::Result<Self> {
         let key = arguments.api_key.as_deref().context(
             "no API key: set QUARTERMASTER_API_KEY, or make one with `quartermaster api-key create`",
         )?;
@@ -73,19 +73,19 @@ impl Api {
         })
     }
 
-    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+    pub(in crate::cli) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.send(Method::GET, path, None).await
     }
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+    pub(in crate::cli) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(Method::POST, path, Some(body)).await
     }
 
-    pub(super) async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+    pub(in crate::cli) async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(Method::PATCH, path, Some(body)).await
     }
 
-    pub(super) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+    pub(in crate::cli) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
         self.send(Method::DELETE, path, None).await
     }
 

@@ -1,6 +1,6 @@
 //! `quartermaster model`: model configurations of a running server, over HTTP.
 
-mod api;
+pub(super) mod api;
 mod apply;
 mod fields;
 
