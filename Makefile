@@ -42,8 +42,9 @@ test-crash: .installed $(VENV)/installed test-binary ## kill -9 under load: noth
 bench: ## Load beside nginx and a direct call; writes docs/benchmarks.md.
 	bench/run
 
-generate: ## Writes the file that is generated from the code: docs/openapi.json.
+generate: ## Writes what is generated from the code: docs/openapi.json and docs/providers.md.
 	cargo run --locked --quiet --bin quartermaster -- openapi > docs/openapi.json
+	cargo run --locked --quiet --bin quartermaster -- providers > docs/providers.md
 
 .PHONY: .installed
 .installed:

@@ -2,8 +2,9 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use providers::catalog::{self, Provider};
+use providers::catalog::{self, Provider, UnknownParameters};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::answer::Answer;
@@ -22,6 +23,12 @@ struct ProviderView {
     /// Its name for people.
     #[schema(example = "Anthropic")]
     display_name: &'static str,
+    /// The wire format that is spoken to it.
+    #[schema(example = "anthropic_messages")]
+    protocol: &'static str,
+    /// What it can do through that, as far as the model can.
+    #[schema(example = json!(["tools", "images"]))]
+    capabilities: Vec<&'static str>,
     /// Where it is, unless an endpoint parameter says otherwise.
     base_url: &'static str,
     /// Whether it wants a key at all.
@@ -30,12 +37,20 @@ struct ProviderView {
     has_platform_key: bool,
     /// What a key consists of. A bare `api_key` is the first of these.
     credential_fields: Vec<CredentialFieldView>,
-    /// What `additional_params` may hold. Members that are not listed are passed on.
+    /// What `additional_params` may hold.
     parameters: Vec<ParameterView>,
+    /// Whether members that are not listed are passed on; otherwise they are left out.
+    passes_unknown_parameters: bool,
+    /// What is sent where neither a request nor the configuration says otherwise.
+    #[schema(value_type = std::collections::HashMap<String, Value>)]
+    defaults: &'static Map<String, Value>,
     /// Members of `additional_params` that name another endpoint.
     endpoint_parameters: &'static [String],
     /// The provider's own documentation.
     documentation_url: &'static str,
+    /// When all this was last checked against it.
+    #[schema(format = Date, example = "2026-11-22")]
+    verified_on: &'static str,
 }
 
 /// One member of a key.
@@ -60,6 +75,9 @@ struct ParameterView {
     r#type: &'static str,
     /// What it is for.
     description: &'static str,
+    /// Where in the request it lands, as in `docs/providers.md`.
+    #[schema(example = "body")]
+    lands: String,
 }
 
 /// List providers
@@ -91,6 +109,12 @@ fn view(provider: &'static Provider, has_platform_key: bool) -> ProviderView {
     ProviderView {
         name: &provider.name,
         display_name: &provider.display_name,
+        protocol: provider.protocol.as_str(),
+        capabilities: provider
+            .capabilities()
+            .iter()
+            .map(|it| it.as_str())
+            .collect(),
         base_url: &provider.base_url,
         needs_key: provider.needs_key(),
         has_platform_key,
@@ -106,9 +130,13 @@ fn view(provider: &'static Provider, has_platform_key: bool) -> ProviderView {
                 name: &parameter.name,
                 r#type: &parameter.r#type,
                 description: &parameter.description,
+                lands: parameter.lands.to_string(),
             })
             .collect(),
+        passes_unknown_parameters: provider.unknown_parameters == UnknownParameters::Body,
+        defaults: provider.defaults(),
         endpoint_parameters: &provider.endpoint_parameters,
         documentation_url: &provider.documentation_url,
+        verified_on: &provider.verified_on,
     }
 }

@@ -3,7 +3,12 @@
 //! A provider that differs from another by an address, a header, a default or a named
 //! quirk is one more file there. `parameters.rs` and `target.rs` read the rows.
 
+pub mod capabilities;
 pub mod endpoints;
+pub mod inference;
+pub mod page;
+mod quirk_words;
+pub mod rules;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
@@ -13,6 +18,7 @@ use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::capabilities::Capability;
 use self::endpoints::{BaseUrlCase, EndpointRule, EndpointVariable};
 use crate::parameters::landing::Landing;
 use crate::protocol::anthropic_messages::rules::AnthropicMessagesRules;
@@ -117,6 +123,9 @@ pub struct Provider {
     /// What becomes of members of `additional_params` that `parameters` does not list.
     #[serde(default)]
     pub unknown_parameters: UnknownParameters,
+    /// What it can do, where that is not what its protocol leads one to expect.
+    #[serde(default)]
+    pub capabilities: Vec<Capability>,
     /// How its form of OpenAI's chat completions differs from OpenAI's.
     #[serde(default)]
     pub openai_chat: OpenAiChatRules,
@@ -182,6 +191,22 @@ pub struct SpeaksAs {
 
 fn bedrock() -> String {
     "bedrock".to_owned()
+}
+
+impl Protocol {
+    /// Its name in rows, answers and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "openai_chat",
+            Self::AnthropicMessages => "anthropic_messages",
+            Self::OllamaChat => "ollama_chat",
+            Self::CohereChat => "cohere_chat",
+            Self::BedrockConverse => "bedrock_converse",
+            Self::BedrockInvoke => "bedrock_invoke",
+            Self::GeminiGenerate => "gemini_generate",
+        }
+    }
 }
 
 /// How a credential goes into a request.
@@ -441,6 +466,25 @@ fn rows() -> Vec<Result<Provider, String>> {
     tables.into_iter().map(row).collect()
 }
 
+/// Reads one row on its own, as it stands in a file of the catalog.
+///
+/// # Errors
+/// When it is no row, or inherits from one that there is not. The text says what is wrong.
+pub fn parse(text: &str) -> Result<Provider, String> {
+    let mut table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+    if let Some(name) = table.get("inherits").and_then(toml::Value::as_str) {
+        let base = FILES
+            .get_file(format!("{name}.toml"))
+            .and_then(include_dir::File::contents_utf8)
+            .ok_or(format!("no row {name}"))?;
+        let base = toml::from_str(base).map_err(|error| error.to_string())?;
+        inherit(&mut table, &base);
+    }
+    table
+        .try_into()
+        .map_err(|error: toml::de::Error| error.to_string())
+}
+
 /// Takes over `responses`, and the parameters that the row does not have itself.
 fn inherit(row: &mut toml::Table, base: &toml::Table) {
     if let (false, Some(responses)) = (row.contains_key("responses"), base.get("responses")) {
@@ -493,6 +537,16 @@ impl Provider {
             Protocol::BedrockInvoke => "/model/{model}/invoke",
             Protocol::GeminiGenerate => "/v1beta/{+model}:generateContent",
         })
+    }
+
+    /// What it can do through its protocol.
+    #[must_use]
+    pub fn capabilities(&self) -> &[Capability] {
+        if self.capabilities.is_empty() {
+            Capability::of_protocol(self.protocol)
+        } else {
+            &self.capabilities
+        }
     }
 
     /// Whether no call can be made without a credential.

@@ -91,8 +91,15 @@ impl Target {
     /// When the provider is unknown, or the model or a parameter must not be what it is.
     pub fn new(settings: &ModelSettings) -> Result<Self, InvalidCall> {
         let provider = catalog::provider(&settings.provider)
-            .ok_or_else(|| invalid("provider", "is not a provider of the catalog"))?
-            .spoken(settings);
+            .ok_or_else(|| invalid("provider", "is not a provider of the catalog"))?;
+        Self::at(provider.spoken(settings), settings)
+    }
+
+    /// Resolves a configuration for this very row, whatever provider it names.
+    ///
+    /// # Errors
+    /// As [`Target::new`].
+    pub fn at(provider: &'static Provider, settings: &ModelSettings) -> Result<Self, InvalidCall> {
         check_model(&settings.model)?;
         if let Some((row, model)) = provider.route(&settings.model) {
             return Self::routed(row, model, settings);

@@ -130,6 +130,14 @@ impl<'body> Fields<'body> {
         }
     }
 
+    /// A member as it was sent, if it is a text; nothing is noted.
+    pub(crate) fn text_of(&self, name: &str) -> Option<String> {
+        match self.find(name)? {
+            Json::Text(text) => Some(text.value.clone()),
+            _ => None,
+        }
+    }
+
     /// Notes a fault that concerns more than the form of one member.
     pub(crate) fn refuse(&mut self, name: &'static str, fault: Fault) {
         self.faults.add(fault.about(name));

@@ -116,7 +116,8 @@ impl CreateModelConfiguration {
         let mut fields = Fields::of(content, faults)?;
         let name = fields.required("name", |it| coerce::text(it, validation::name));
         let description = fields.nullable("description", free_text).value();
-        let provider = fields.required("provider", rules::provider);
+        let named = fields.text_of("model");
+        let provider = fields.required("provider", |it| rules::provider(it, named.as_deref()));
         let model = fields.required("model", |it| coerce::text(it, validation::model));
         let limits = Limits::read(&mut fields);
         let additional_params = fields.nullable("additional_params", parameters).value();
@@ -168,7 +169,8 @@ impl UpdateModelConfiguration {
         let mut fields = Fields::of(content, faults)?;
         let name = fields.optional("name", |it| coerce::text(it, validation::name));
         let description = fields.nullable("description", free_text);
-        let provider = fields.optional("provider", rules::provider);
+        let named = fields.text_of("model");
+        let provider = fields.optional("provider", |it| rules::provider(it, named.as_deref()));
         let model = fields.optional("model", |it| coerce::text(it, validation::model));
         let api_key = fields.nullable("api_key", coerce::secret).value();
         let clear_api_key = fields.nullable("clear_api_key", coerce::flag).value();

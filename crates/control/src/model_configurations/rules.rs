@@ -6,7 +6,7 @@ use domain::secret::Secret;
 use domain::validation;
 use http::StatusCode;
 use providers::auth::{self, Credential};
-use providers::catalog::{self, Provider};
+use providers::catalog::{self, Provider, inference};
 use providers::parameters;
 use providers::target::Target;
 
@@ -36,8 +36,9 @@ pub(crate) enum Key<'secret> {
     None,
 }
 
-/// A provider that the catalog knows.
-pub(crate) fn provider(json: &Json) -> Result<String, Fault> {
+/// A provider that the catalog knows. Where it knows none of that name, `model` may say
+/// which one was meant; it is never chosen by it.
+pub(crate) fn provider(json: &Json, model: Option<&str>) -> Result<String, Fault> {
     let name = coerce::text(json, validation::provider)?;
     if catalog::provider(&name).is_some() {
         return Ok(name);
@@ -47,9 +48,24 @@ pub(crate) fn provider(json: &Json) -> Result<String, Fault> {
         .map(|provider| provider.name.as_str())
         .collect();
     Err(Fault::value_error(&format!(
-        "unknown provider; known providers: {}",
+        "unknown provider{}; known providers: {}",
+        suggestion(&name, model),
         known.join(", ")
     )))
+}
+
+/// Which provider was meant by another spelling, or by the model's name.
+fn suggestion(name: &str, model: Option<&str>) -> String {
+    let spelled = inference::normalized(name.trim());
+    if catalog::provider(&spelled).is_some() {
+        return format!("; did you mean `{spelled}`?");
+    }
+    let model = model.filter(|model| validation::model(model).is_ok());
+    let choice = model.and_then(|model| inference::choose(model, None));
+    match choice.filter(|choice| catalog::provider(&choice.provider).is_some()) {
+        Some(choice) => format!("; model `{}` suggests `{}`", choice.model, choice.provider),
+        None => String::new(),
+    }
 }
 
 /// Checks settings and key against the catalog, and says where the key may go. All that

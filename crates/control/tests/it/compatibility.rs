@@ -179,6 +179,17 @@ async fn the_catalog_has_what_a_form_needs() {
             .iter()
             .all(|it| it["name"].is_string())
     );
+    assert_eq!(openai["protocol"], "openai_chat");
+    let has = |name: &str| {
+        openai["capabilities"]
+            .as_array()
+            .unwrap()
+            .contains(&name.into())
+    };
+    assert!(has("tools") && has("images") && !has("cache_markers"));
+    assert_eq!(find("groq")["defaults"]["temperature"], 0.7);
+    assert_eq!(find("ollama")["needs_key"], false);
+    assert_eq!(find("ollama")["passes_unknown_parameters"], false);
     assert_eq!(find("anthropic")["has_platform_key"], true);
     assert_eq!(find("simulated")["needs_key"], false);
 }

@@ -8,6 +8,7 @@ mod openapi;
 mod organization;
 mod output;
 mod prices;
+mod providers;
 mod serve;
 mod simulate;
 mod usage;
@@ -72,6 +73,8 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Print the OpenAPI 3.1 document
     Openapi,
+    /// Print the page of providers (Markdown)
+    Providers,
 }
 
 /// Where settings come from; the same for every command that needs them.
@@ -137,6 +140,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Simulate(command) => command.run().await,
             Command::Doctor(command) => command.run().await,
             Command::Openapi => openapi::run(),
+            Command::Providers => providers::run(),
         }
     })
 }

@@ -67,8 +67,10 @@ impl Writer<'_> {
     }
 
     fn push(&mut self, role: &str, content: Value) {
-        self.messages
-            .push(json!({"role": role, "content": content}));
+        let mut message = Map::new();
+        message.insert("role".to_owned(), role.into());
+        message.insert("content".to_owned(), content);
+        self.messages.push(message.into());
     }
 
     /// Elsewhere tool results stand in a user's message; here each is a message of its own.
