@@ -214,14 +214,14 @@ pub fn stream(dialect: Dialect, question: &Question, answer: &Answer) -> Vec<Byt
 #[must_use]
 pub fn error(status: u16, message: &str) -> Value {
     let word = match status {
-        400 => "INVALID_ARGUMENT",
+        400 | 413 | 422 => "INVALID_ARGUMENT",
         401 => "UNAUTHENTICATED",
         403 => "PERMISSION_DENIED",
         404 => "NOT_FOUND",
         429 => "RESOURCE_EXHAUSTED",
         503 => "UNAVAILABLE",
         504 => "DEADLINE_EXCEEDED",
-        400..=499 => "FAILED_PRECONDITION",
+        402 | 405..=412 | 414..=421 | 423..=428 => "FAILED_PRECONDITION",
         _ => "INTERNAL",
     };
     json!({"error": {"code": status, "message": message, "status": word}})
