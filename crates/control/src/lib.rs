@@ -29,6 +29,7 @@ mod model_configurations;
 mod openapi;
 mod organizations;
 pub mod outbox;
+mod provider_credentials;
 mod providers;
 pub mod quota;
 mod root;

@@ -14,8 +14,8 @@ use crate::layers::{limit, observe, request_id, security};
 use crate::openapi::{Document, route};
 use crate::state::ControlState;
 use crate::{
-    agent_roles, api_keys, audit_events, health, model_configurations, organizations, providers,
-    root, usage,
+    agent_roles, api_keys, audit_events, health, model_configurations, organizations,
+    provider_credentials, providers, root, usage,
 };
 
 /// The control plane. `data_plane` describes the routes that `server` merges in beside
@@ -96,6 +96,16 @@ fn agent_developers() -> OpenApiRouter<ControlState> {
         .routes(routes!(verify::verify))
         .merge(agent_roles())
         .merge(usage_reports())
+        .merge(provider_credentials())
+}
+
+/// Scope `manage` too: who may give a configuration a key may give one to all of them.
+fn provider_credentials() -> OpenApiRouter<ControlState> {
+    use provider_credentials::{delete, list, put, validate};
+    OpenApiRouter::new()
+        .routes(routes!(list::list))
+        .routes(routes!(put::put, delete::delete))
+        .routes(routes!(validate::validate))
 }
 
 /// Scope `manage` too.

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use domain::agent_role::{AgentRole, RoleSource};
 use domain::clock::{Clock, Entropy};
 use domain::id::{ModelConfigurationId, OrganizationId};
-use domain::model_configuration::ModelConfiguration;
+use domain::model_configuration::{ModelConfiguration, ModelSettings};
+use domain::provider_credential::ProviderCredential;
 use jiff::Timestamp;
 use providers::endpoint::EndpointPolicy;
 use serde::Serialize;
@@ -158,6 +159,14 @@ pub trait LiveCheck: Send + Sync {
         organization_id: OrganizationId,
         configuration: &ModelConfiguration,
     ) -> Vec<Check>;
+
+    /// Makes one minimal call with these settings, paid for with `credential`, whatever
+    /// its status is. Errors are scrubbed of every secret.
+    async fn check_credential(
+        &self,
+        credential: &ProviderCredential,
+        settings: &ModelSettings,
+    ) -> Check;
 }
 
 /// One thing that was tried.
@@ -171,6 +180,12 @@ pub struct Check {
     pub label: String,
     /// Whether it went well.
     pub ok: bool,
+    /// The model that was called, where several are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The region or the like that was called, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
     /// What went wrong, scrubbed of secrets; left out where nothing did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

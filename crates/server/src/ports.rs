@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use axum::body::Body;
 use control::state::{Check, LiveCheck};
 use domain::id::OrganizationId;
-use domain::model_configuration::ModelConfiguration;
+use domain::model_configuration::{ModelConfiguration, ModelSettings};
+use domain::provider_credential::ProviderCredential;
 use gateway::Gateway;
 use gateway::upstream::in_process::{InProcessOrigins, InProcessService};
 use http::Request;
@@ -27,17 +28,32 @@ impl LiveCheck for GatewayCheck {
     ) -> Vec<Check> {
         let outcome = self.0.check(organization_id, configuration).await;
         let settings = &configuration.settings;
-        let place = Target::new(settings)
-            .map(|target| format!(" at {}", target.origin.as_str()))
-            .unwrap_or_default();
-        vec![Check {
-            check: "call".to_owned(),
-            label: format!("One minimal call to {}{place}", settings.model),
-            ok: outcome.is_ok,
-            error: outcome.error,
-            is_auth_error: outcome.is_auth_error,
-            latency_ms: u64::try_from(outcome.latency.as_millis()).unwrap_or(u64::MAX),
-        }]
+        vec![check(settings, outcome)]
+    }
+
+    async fn check_credential(
+        &self,
+        credential: &ProviderCredential,
+        settings: &ModelSettings,
+    ) -> Check {
+        let outcome = self.0.check_credential(credential, settings).await;
+        check(settings, outcome)
+    }
+}
+
+fn check(settings: &ModelSettings, outcome: gateway::check::Check) -> Check {
+    let place = Target::new(settings)
+        .map(|target| format!(" at {}", target.origin.as_str()))
+        .unwrap_or_default();
+    Check {
+        check: "call".to_owned(),
+        label: format!("One minimal call to {}{place}", settings.model),
+        ok: outcome.is_ok,
+        model: None,
+        location: None,
+        error: outcome.error,
+        is_auth_error: outcome.is_auth_error,
+        latency_ms: u64::try_from(outcome.latency.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

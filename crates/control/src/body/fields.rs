@@ -138,12 +138,32 @@ impl<'body> Fields<'body> {
         }
     }
 
+    /// Refuses members that nobody knows. Their names are cut: they can be anything.
+    pub(crate) fn forbid_others(&mut self, known: &[&str]) {
+        for (name, _) in self.members {
+            if known.contains(&name.value.as_str()) && !name.has_lone_surrogate {
+                continue;
+            }
+            let shown: String = name.value.chars().take(64).collect();
+            let loc = vec![Location::name("body"), Location::name(shown)];
+            let message = "Extra inputs are not permitted";
+            self.faults
+                .add(FieldError::new("extra_forbidden", loc, message));
+        }
+    }
+
+    /// Notes a fault.
+    pub(crate) fn add(&mut self, fault: FieldError) {
+        self.faults.add(fault);
+    }
+
     /// Notes a fault that concerns more than the form of one member.
     pub(crate) fn refuse(&mut self, name: &'static str, fault: Fault) {
         self.faults.add(fault.about(name));
     }
 
-    fn find(&self, name: &str) -> Option<&'body Json> {
+    /// A member as it is.
+    pub(crate) fn find(&self, name: &str) -> Option<&'body Json> {
         self.members
             .iter()
             .find(|(key, _)| key.value == name && !key.has_lone_surrogate)

@@ -51,7 +51,8 @@ pub(crate) async fn check(
         Key::Stored if before.api_key_alias.is_none() => Key::None,
         other => other,
     };
-    let destination = rules::check(preparation.state, &settings, key)?;
+    let organization_id = preparation.call.caller.organization_id;
+    let destination = rules::check(preparation.state, organization_id, &settings, key).await?;
     let (api_key_alias, deposited) = match key {
         Key::New(secret) => {
             let deposited = deposit(preparation, &destination, secret).await?;

@@ -69,16 +69,17 @@ impl Operation for Create {
 
     async fn prepare(&self, preparation: &mut Preparation<'_>) -> Result<Prepared, ApiError> {
         let state = preparation.state;
+        let organization_id = preparation.call.caller.organization_id;
         let settings = self.0.settings();
         let key = self.0.api_key.as_ref();
-        let destination = rules::check(state, &settings, key_of(key))?;
+        let destination = rules::check(state, organization_id, &settings, key_of(key)).await?;
         let deposited = match key {
             Some(key) => Some(deposit(preparation, &destination, key).await?),
             None => None,
         };
         let row = ModelConfiguration {
             id: ModelConfigurationId(time_ordered_id(state.clock(), state.entropy())),
-            organization_id: Some(preparation.call.caller.organization_id),
+            organization_id: Some(organization_id),
             revision: 1,
             settings,
             api_key_alias: deposited.as_ref().map(|it| it.alias.clone()),

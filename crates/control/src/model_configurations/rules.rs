@@ -1,6 +1,7 @@
 //! Rules that need the catalog or the installation: which providers there are, what
 //! their parameters may be, where a key may go, and whose key pays.
 
+use domain::id::OrganizationId;
 use domain::model_configuration::ModelSettings;
 use domain::secret::Secret;
 use domain::validation;
@@ -8,6 +9,7 @@ use http::StatusCode;
 use providers::auth::{self, Credential};
 use providers::catalog::{self, Provider, inference};
 use providers::parameters;
+use providers::slots;
 use providers::target::Target;
 
 use crate::body::coerce;
@@ -70,8 +72,9 @@ fn suggestion(name: &str, model: Option<&str>) -> String {
 
 /// Checks settings and key against the catalog, and says where the key may go. All that
 /// is wrong is said at once.
-pub(crate) fn check(
+pub(crate) async fn check(
     state: &ControlState,
+    organization_id: OrganizationId,
     settings: &ModelSettings,
     key: Key<'_>,
 ) -> Result<Destination, ApiError> {
@@ -108,22 +111,42 @@ pub(crate) fn check(
         needs_key: provider.needs_key(),
     };
     if matches!(key, Key::None) {
-        require_another_key(state, &destination)?;
+        require_another_key(state, organization_id, &destination).await?;
     }
     Ok(destination)
 }
 
-/// A key without a host of its own: the installation's, which only goes to the
-/// catalog's hosts.
-fn require_another_key(state: &ControlState, destination: &Destination) -> Result<(), ApiError> {
+/// A key without a host of its own: the organisation's slot, or else the installation's.
+/// Both only go to the catalog's hosts.
+async fn require_another_key(
+    state: &ControlState,
+    organization_id: OrganizationId,
+    destination: &Destination,
+) -> Result<(), ApiError> {
     if !destination.needs_key {
         return Ok(());
     }
     if !destination.is_catalog_origin {
         return Err(key_needed(&format!(
-            "an own key is needed for {}: keys of the installation only go to the provider itself",
+            "an own key is needed for {}: keys of the organization and of the installation only \
+             go to the provider itself",
             destination.origin
         )));
+    }
+    if let Some(slot) = slots::covering(destination.provider) {
+        let row = store::provider_credentials::get(state.database(), organization_id, slot.name);
+        match row.await?.map(|row| row.alias) {
+            Some(Some(_)) => return Ok(()),
+            Some(None) => {
+                let name = slot.name;
+                let detail = format!(
+                    "api_key is required: your organization's credential {name} was deleted, and \
+                     nobody else's key is used instead"
+                );
+                return Err(ApiError::text(StatusCode::BAD_REQUEST, detail));
+            }
+            None => {}
+        }
     }
     if !state.platform_has_key_for(destination.provider) {
         return Err(ApiError::text(

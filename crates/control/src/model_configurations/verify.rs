@@ -75,6 +75,8 @@ fn too_slow() -> Check {
         check: "call".to_owned(),
         label: "One minimal call".to_owned(),
         ok: false,
+        model: None,
+        location: None,
         error: Some(format!("no answer within {} seconds", PATIENCE.as_secs())),
         is_auth_error: false,
         latency_ms: u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX),

@@ -18,6 +18,7 @@ mod idempotency;
 mod limits;
 mod model_configurations;
 mod openapi;
+mod provider_credentials;
 mod revisions;
 mod secrets;
 mod tenancy;

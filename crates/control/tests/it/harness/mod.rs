@@ -20,6 +20,7 @@ use domain::clock::{Clock as _, random, time_ordered_id};
 use domain::id::{Alias, ApiKeyId, ModelConfigurationId, OrganizationId};
 use domain::model_configuration::{ModelConfiguration, ModelSettings};
 use domain::organization::Organization;
+use domain::provider_credential::ProviderCredential;
 use domain::secret::Secret;
 use prometheus_client::registry::Registry;
 use providers::endpoint::EndpointPolicy;
@@ -341,10 +342,29 @@ impl LiveCheck for ScriptedCheck {
             check: "call".to_owned(),
             label: format!("One minimal call to {}", row.settings.model),
             ok: error.is_none(),
+            model: None,
+            location: None,
             is_auth_error: error.is_some(),
             error,
             latency_ms: 12,
         }]
+    }
+
+    async fn check_credential(&self, _: &ProviderCredential, settings: &ModelSettings) -> Check {
+        let error = self.error.lock().unwrap().clone();
+        let is_auth_error = error
+            .as_ref()
+            .is_some_and(|error| error.contains("refused"));
+        Check {
+            check: "call".to_owned(),
+            label: format!("One minimal call to {}", settings.model),
+            ok: error.is_none(),
+            model: None,
+            location: None,
+            is_auth_error,
+            error,
+            latency_ms: 12,
+        }
     }
 }
 
