@@ -88,7 +88,7 @@ struct DialectMetrics {
     time_to_first_byte: Histogram,
 }
 
-const DIALECTS: [WireFormat; 2] = [WireFormat::OpenAiChat, WireFormat::AnthropicMessages];
+const DIALECTS: [WireFormat; WireFormat::ALL.len()] = WireFormat::ALL;
 
 const TOKEN_KINDS: [&str; 6] = [
     "input_uncached",
@@ -251,9 +251,9 @@ impl Metrics {
             self.calls(dialect, NO_PROVIDER, call.outcome).inc();
             return;
         };
-        let of_dialect = match call.dialect {
-            WireFormat::OpenAiChat => &provider.dialects[0],
-            WireFormat::AnthropicMessages => &provider.dialects[1],
+        let mut series = DIALECTS.iter().zip(&provider.dialects);
+        let Some((_, of_dialect)) = series.find(|(dialect, _)| **dialect == call.dialect) else {
+            return;
         };
         if call.outcome == Outcome::Success {
             of_dialect.succeeded.inc();

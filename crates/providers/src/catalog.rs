@@ -141,6 +141,10 @@ pub struct Provider {
     /// Which calls LangChain makes through OpenAI's Responses API instead.
     #[serde(default)]
     pub responses: ResponsesRouting,
+    /// Whether the provider's own host is known to serve the Responses API, so that
+    /// clients who speak it are passed through. Not taken over from another row.
+    #[serde(default)]
+    pub serves_responses: bool,
     /// The provider's own documentation.
     pub documentation_url: String,
     /// When the row was last checked against it, `YYYY-MM-DD`.
@@ -163,6 +167,8 @@ pub struct ModelRoute {
 pub enum Protocol {
     /// OpenAI's chat completions.
     OpenaiChat,
+    /// OpenAI's Responses API.
+    OpenaiResponses,
     /// Anthropic's messages.
     AnthropicMessages,
     /// Ollama's own chat endpoint.
@@ -420,7 +426,7 @@ impl Quirk {
 }
 
 /// Which calls LangChain makes through OpenAI's Responses API.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResponsesRouting {
     /// Models whose name begins so.
@@ -429,8 +435,26 @@ pub struct ResponsesRouting {
     pub model_parts: Vec<String>,
     /// Models whose name begins so, where the call has tools.
     pub model_prefixes_with_tools: Vec<String>,
-    /// Whether tools that the provider runs or defines are only offered there.
+    /// Whether tools that the provider runs or defines are only offered there, and
+    /// requests that hold members of the Responses API go there.
     pub provider_tools: bool,
+    /// What is appended to the base there, where it is not `/responses`.
+    pub call_path: Option<String>,
+    /// Whether a request that wants no stream says so there.
+    pub says_stream_false: bool,
+}
+
+impl Default for ResponsesRouting {
+    fn default() -> Self {
+        Self {
+            model_prefixes: Vec::new(),
+            model_parts: Vec::new(),
+            model_prefixes_with_tools: Vec::new(),
+            provider_tools: false,
+            call_path: None,
+            says_stream_false: true,
+        }
+    }
 }
 
 static CATALOG: LazyLock<Vec<Provider>> = LazyLock::new(|| {
@@ -525,11 +549,17 @@ pub fn providers() -> &'static [Provider] {
 }
 
 impl Provider {
-    /// What is appended to the base address for a call.
+    /// What is appended to the base address for a call in this protocol.
     #[must_use]
-    pub fn call_path(&self) -> &str {
-        self.call_path.as_deref().unwrap_or(match self.protocol {
+    pub fn call_path(&self, protocol: Protocol) -> &str {
+        let own = match protocol {
+            _ if protocol == self.protocol => self.call_path.as_deref(),
+            Protocol::OpenaiResponses => self.responses.call_path.as_deref(),
+            _ => None,
+        };
+        own.unwrap_or(match protocol {
             Protocol::OpenaiChat => "/chat/completions",
+            Protocol::OpenaiResponses => "/responses",
             Protocol::AnthropicMessages => "/v1/messages",
             Protocol::OllamaChat => "/api/chat",
             Protocol::CohereChat => "/v2/chat",
@@ -694,7 +724,10 @@ mod tests {
     fn check_row(provider: &Provider) {
         let name = &provider.name;
         check_addresses(provider);
-        assert!(provider.call_path().starts_with('/'), "{name}");
+        assert!(
+            provider.call_path(provider.protocol).starts_with('/'),
+            "{name}"
+        );
         assert!(provider.documentation_url.starts_with("https://"), "{name}");
         assert!(
             provider.verified_on.parse::<jiff::civil::Date>().is_ok(),

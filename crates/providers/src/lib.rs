@@ -10,6 +10,7 @@
 //! * [`target`]: a catalog row and a model configuration, resolved into where and how to call.
 //! * `address`: where the calls of a target go.
 //! * [`endpoint`]: which addresses a configuration may name.
+//! * `routing`: whether a call goes through chat completions or the Responses API.
 //! * [`rewrite`]: what a target changes at the top level of a body.
 //! * [`framing`]: cutting a byte stream into messages.
 //! * [`auth`]: putting a credential into a request.
@@ -26,5 +27,6 @@ pub mod parameters;
 pub mod pass_through;
 pub mod protocol;
 pub mod rewrite;
+mod routing;
 pub mod slots;
 pub mod target;

@@ -13,8 +13,11 @@ use crate::error::InvalidCall;
 use crate::json::invalid;
 use crate::parameters::Resolution;
 use crate::pass_through::MessageWords;
-use crate::protocol::{anthropic_messages, bedrock_converse, gemini_generate, openai_chat};
+use crate::protocol::{
+    anthropic_messages, bedrock_converse, gemini_generate, openai_chat, openai_responses,
+};
 use crate::rewrite::{Patches, Present};
+use crate::routing::{ResponsesRoute, Routing};
 
 /// One concrete place to send calls to. Made when a snapshot is built, not per call.
 #[derive(Clone, Debug)]
@@ -50,23 +53,12 @@ pub struct Target {
     pub(crate) streaming: bool,
     /// Whether a stream is asked to end with its usage.
     pub(crate) asks_stream_usage: bool,
-    /// Why no call can be made with this configuration yet.
-    pub(crate) unavailable: Option<InvalidCall>,
-    /// Which tools LangChain would only offer through the Responses API.
-    pub(crate) responses_tools: ResponsesTools,
+    /// The same target through the provider's Responses API, where some calls go there.
+    pub(crate) responses: Option<Box<ResponsesRoute>>,
+    /// Whether a call continues the last answer that the provider has kept.
+    pub(crate) continues_answers: bool,
     /// Parameters of the configuration that are left out, as LangChain leaves them out.
     pub dropped_parameters: Vec<String>,
-}
-
-/// Which tools LangChain offers through the Responses API only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ResponsesTools {
-    /// None of them.
-    None,
-    /// Those that the provider runs or defines.
-    OfProvider,
-    /// All of them.
-    All,
 }
 
 /// A request as a value. Whoever owns sockets sends it.
@@ -116,7 +108,19 @@ impl Target {
                 parameter: Some(format!("additional_params.{}", error.path.join("."))),
             });
         }
-        Self::resolve(provider, settings, resolution)
+        let through = |protocol| Self::resolve(provider, settings, &resolution, protocol);
+        match Routing::of(provider, settings, &resolution) {
+            Routing::Always(protocol) => through(protocol),
+            Routing::PerCall(when) => {
+                let mut target = through(Protocol::OpenaiChat)?;
+                let responses = through(Protocol::OpenaiResponses)?;
+                target.responses = Some(Box::new(ResponsesRoute {
+                    target: responses,
+                    when,
+                }));
+                Ok(target)
+            }
+        }
     }
 
     /// The target of a model that another row's provider runs. A key of the installation
@@ -135,15 +139,20 @@ impl Target {
     fn resolve(
         provider: &'static Provider,
         settings: &ModelSettings,
-        resolution: Resolution,
+        resolution: &Resolution,
+        protocol: Protocol,
     ) -> Result<Self, InvalidCall> {
-        let address =
-            Address::resolve(provider, &path_name(provider, &settings.model), &resolution)?;
+        let address = Address::resolve(
+            provider,
+            protocol,
+            &path_name(provider, &settings.model),
+            resolution,
+        )?;
         let rules = &provider.openai_chat;
         let has_own_endpoint = resolution.endpoint.is_some();
         let mut target = Self {
             provider,
-            protocol: provider.protocol,
+            protocol,
             model: settings.model.clone(),
             is_catalog_origin: address.is_catalog_origin,
             origin: address.origin,
@@ -151,7 +160,7 @@ impl Target {
             stream_uri: address.stream,
             region: address.region,
             from_credential: address.from_credential,
-            headers: headers(provider, &resolution)?,
+            headers: headers(provider, resolution)?,
             members: Vec::new(),
             settings: resolution.settings.clone(),
             max_tokens: None,
@@ -159,11 +168,16 @@ impl Target {
             asks_stream_usage: resolution
                 .stream_usage
                 .unwrap_or_else(|| rules.stream_usage.is_asked(has_own_endpoint)),
-            unavailable: unavailable(provider, settings, &resolution),
-            responses_tools: responses_tools(provider, settings, &resolution),
+            responses: None,
+            continues_answers: resolution.continues_answers,
             dropped_parameters: resolution.dropped.clone(),
         };
-        target.resolve_members(settings, resolution);
+        match protocol {
+            Protocol::OpenaiResponses => {
+                openai_responses::configuration::resolve(&mut target, settings, resolution);
+            }
+            _ => target.resolve_members(settings, resolution),
+        }
         if target.protocol == Protocol::BedrockConverse {
             bedrock_converse::configuration::check(&target)?;
         }
@@ -175,12 +189,12 @@ impl Target {
 
     /// Defaults, then parameters, then `extra_body`, then the configuration's own
     /// fields: the later wins.
-    fn resolve_members(&mut self, settings: &ModelSettings, resolution: Resolution) {
+    fn resolve_members(&mut self, settings: &ModelSettings, resolution: &Resolution) {
         let rules = &self.provider.openai_chat;
         let mut members: Map<String, Value> = rules.defaults.clone();
-        members.extend(resolution.body);
+        members.extend(resolution.body.clone());
         if resolution.uses_responses == Some(false) {
-            members.extend(resolution.responses_parameters);
+            members.extend(resolution.responses_parameters.iter().cloned());
         }
         if let Some(temperature) = settings.temperature {
             members.insert("temperature".to_owned(), temperature.into());
@@ -190,16 +204,16 @@ impl Target {
             members.insert("timeout".to_owned(), seconds.into());
         }
         self.apply_temperature_quirks(&mut members);
-        for (name, value) in resolution.extra_body {
+        for (name, value) in &resolution.extra_body {
             if name != "temperature" || settings.temperature.is_none() {
-                members.insert(name, value);
+                members.insert(name.clone(), value.clone());
             }
         }
         let default_bound = members.shift_remove(&rules.max_tokens_member);
         self.max_tokens = settings
             .max_tokens
             .map(Value::from)
-            .or(resolution.max_tokens)
+            .or(resolution.max_tokens.clone())
             .or(default_bound)
             .map(|bound| bound.to_string());
         members.retain(|_, value| !value.is_null());
@@ -212,9 +226,12 @@ impl Target {
             .collect();
     }
 
-    fn apply_temperature_quirks(&self, members: &mut Map<String, Value>) {
+    /// The deviations of some models, where the configuration is resolved.
+    pub(crate) fn apply_temperature_quirks(&self, members: &mut Map<String, Value>) {
         let temperature = members.get("temperature").and_then(Value::as_f64);
-        let effort = members.get("reasoning_effort").and_then(Value::as_str);
+        let nested = members.get("reasoning").map(|asked| &asked["effort"]);
+        let effort = members.get("reasoning_effort").or(nested);
+        let effort = effort.and_then(Value::as_str);
         if self.provider.has_quirk(Quirk::Gpt5TakesNoTemperature)
             && self.model.to_ascii_lowercase().starts_with("gpt-5")
             && !self.model.to_ascii_lowercase().contains("chat")
@@ -266,6 +283,7 @@ impl Target {
                     || quirks.any(|quirk| quirk.concerns_messages())
                     || openai_chat::encode::rewrites(messages)
             }
+            Protocol::OpenaiResponses => openai_responses::encode::rewrites(self, messages),
             // Another provider's thinking, which this one would refuse.
             Protocol::AnthropicMessages => messages.has_foreign_signature(),
             // No client speaks these.
@@ -279,11 +297,8 @@ impl Target {
     /// are written anew for each call.
     ///
     /// # Errors
-    /// When no call can be made with this configuration yet.
+    /// When one is not JSON, which [`Target::new`] rules out.
     pub(crate) fn configured(&self) -> Result<Map<String, Value>, InvalidCall> {
-        if let Some(error) = &self.unavailable {
-            return Err(error.clone());
-        }
         let member = |(name, json): &(String, String)| Ok((name.clone(), from_json(name, json)?));
         self.members.iter().map(member).collect()
     }
@@ -313,11 +328,9 @@ impl Target {
     /// # Errors
     /// When no such call can be made to this target.
     pub fn top_level<'a>(&'a self, present: Present<'_, 'a>) -> Result<Patches<'a>, InvalidCall> {
-        if let Some(error) = &self.unavailable {
-            return Err(error.clone());
-        }
         match self.protocol {
             Protocol::OpenaiChat => openai_chat::encode::top_level(self, present),
+            Protocol::OpenaiResponses => openai_responses::encode::top_level(self, present),
             Protocol::AnthropicMessages | Protocol::BedrockInvoke => {
                 anthropic_messages::configuration::top_level(self, present)
             }
@@ -348,6 +361,7 @@ impl Target {
         let uri = self.uri(wants_stream);
         match self.protocol {
             Protocol::OpenaiChat
+            | Protocol::OpenaiResponses
             | Protocol::OllamaChat
             | Protocol::CohereChat
             | Protocol::GeminiGenerate => (uri.clone(), self.headers.clone()),
@@ -417,58 +431,6 @@ fn headers(provider: &Provider, resolution: &Resolution) -> Result<HeaderMap, In
         headers.insert(name.clone(), value.clone());
     }
     Ok(headers)
-}
-
-/// Whether LangChain would go through the Responses API, which is not spoken yet.
-fn unavailable(
-    provider: &Provider,
-    settings: &ModelSettings,
-    resolution: &Resolution,
-) -> Option<InvalidCall> {
-    let routing = &provider.responses;
-    let model = &settings.model;
-    let by_model = routing
-        .model_prefixes
-        .iter()
-        .any(|prefix| model.starts_with(prefix))
-        || routing
-            .model_parts
-            .iter()
-            .any(|part| model.contains(part.as_str()));
-    let by_parameter = !resolution.responses_parameters.is_empty();
-    let goes_there = resolution
-        .uses_responses
-        .unwrap_or(by_model || by_parameter);
-    goes_there.then(responses_unavailable)
-}
-
-fn responses_tools(
-    provider: &Provider,
-    settings: &ModelSettings,
-    resolution: &Resolution,
-) -> ResponsesTools {
-    let routing = &provider.responses;
-    let all = &routing.model_prefixes_with_tools;
-    if resolution.uses_responses == Some(false) {
-        ResponsesTools::None
-    } else if all.iter().any(|prefix| settings.model.starts_with(prefix)) {
-        ResponsesTools::All
-    } else if routing.provider_tools {
-        ResponsesTools::OfProvider
-    } else {
-        ResponsesTools::None
-    }
-}
-
-/// The answer to a call that LangChain makes through the Responses API.
-pub(crate) fn responses_unavailable() -> InvalidCall {
-    InvalidCall {
-        message: "this configuration and request need the provider's Responses API, which is \
-                  not available yet: set `use_responses_api` to false to go through chat \
-                  completions"
-            .to_owned(),
-        parameter: None,
-    }
 }
 
 #[cfg(test)]

@@ -82,15 +82,16 @@ pub(crate) async fn prepare<'a>(
         .route
         .as_ref()
         .map_err(|reason| CallError::uncallable(name, &reason.message))?;
-    let (mut request, passage, losses) = translate(call, &route.target)?;
-    forward_betas(call, &route.target, &mut request);
+    let target = routed(call, &route.target)?;
+    let (mut request, passage, losses) = translate(call, target)?;
+    forward_betas(call, target, &mut request);
     let key = key(gateway, route, name).await?;
     if let Some(key) = &key {
-        auth::check(&route.target, key.credential())
+        auth::check(target, key.credential())
             .map_err(|error| CallError::uncallable(name, &error.message))?;
     }
     Ok(Prepared {
-        target: &route.target,
+        target,
         request,
         passage,
         losses,
@@ -98,6 +99,18 @@ pub(crate) async fn prepare<'a>(
         key,
         idle: route.idle.unwrap_or(gateway.limits.idle),
     })
+}
+
+/// The target as this call meets it: some calls go through another protocol of the same
+/// provider.
+fn routed<'a>(call: &Call, target: &'a Target) -> Result<&'a Target, CallError> {
+    let by_scan = call
+        .envelope()
+        .and_then(|envelope| target.for_envelope(envelope));
+    match by_scan {
+        Some(target) => Ok(target),
+        None => Ok(target.for_call(call.canonical()?)),
+    }
 }
 
 /// Splices the client's body where the formats agree, else goes by the canonical call.

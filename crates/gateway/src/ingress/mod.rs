@@ -36,6 +36,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 fn routes() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::new()
         .routes(routes!(chat_completions))
+        .routes(routes!(responses))
         .routes(routes!(messages))
         .routes(routes!(models::list))
         .routes(routes!(models::get))
@@ -83,6 +84,48 @@ async fn chat_completions(
     request: Request<Body>,
 ) -> Response<Body> {
     serve(&gateway, WireFormat::OpenAiChat, request).await
+}
+
+/// Call a model in the format of OpenAI's Responses API
+///
+/// `model` is the id or the exact name of a model configuration; `models` lists, in
+/// order, the configurations to fall back to. All other members are OpenAI's, and win
+/// over what the configuration sets. With `"stream": true` the answer is a stream of
+/// server-sent events. No answers are kept: `previous_response_id`, `conversation`,
+/// `"background": true` and `"store": true` are refused.
+#[utoipa::path(
+    post,
+    path = "/v1/responses",
+    tag = "inference",
+    operation_id = "create_response",
+    request_body(
+        content = Object,
+        content_type = "application/json",
+        description = "A request of the Responses API, see https://platform.openai.com/docs/api-reference/responses/create",
+        example = json!({
+            "model": "simulated",
+            "input": "Hello!"
+        })
+    ),
+    params(
+        ("X-Run-Id" = Option<String>, Header, description = "The run that the call's cost is booked on")
+    ),
+    responses(
+        (status = 200, content_type = "application/json", body = Object, description = "OpenAI's response, or a stream of `text/event-stream`"),
+        (status = 400, description = "The request is not valid, or the configuration cannot be called"),
+        (status = 401, description = "The API key is missing or not valid"),
+        (status = 403, description = "The API key lacks the scope `invoke`"),
+        (status = 404, description = "No such model configuration, or the provider does not know the model"),
+        (status = 413, description = "The request body is too large"),
+        (status = 429, description = "The provider limits the rate; see `Retry-After`"),
+        (status = 502, description = "The provider failed, or refused its key (`provider_authentication`)"),
+        (status = 503, description = "The provider is overloaded; see `Retry-After`"),
+        (status = 504, description = "The provider took too long"),
+    ),
+    security(("api_key" = ["invoke"]))
+)]
+async fn responses(State(gateway): State<Arc<Gateway>>, request: Request<Body>) -> Response<Body> {
+    serve(&gateway, WireFormat::OpenAiResponses, request).await
 }
 
 /// Call a model in Anthropic's messages format

@@ -99,7 +99,7 @@ fn dialect(headers: &HeaderMap) -> WireFormat {
 fn model(dialect: WireFormat, id: &str, entry: &Entry) -> Value {
     let row = &entry.configuration;
     match dialect {
-        WireFormat::OpenAiChat => json!({
+        WireFormat::OpenAiChat | WireFormat::OpenAiResponses => json!({
             "id": id,
             "object": "model",
             "created": row.created_at.as_second(),
@@ -119,7 +119,9 @@ fn model(dialect: WireFormat, id: &str, entry: &Entry) -> Value {
 /// Everything fits one page.
 fn model_list(dialect: WireFormat, models: &[Value]) -> Value {
     match dialect {
-        WireFormat::OpenAiChat => json!({"object": "list", "data": models}),
+        WireFormat::OpenAiChat | WireFormat::OpenAiResponses => {
+            json!({"object": "list", "data": models})
+        }
         WireFormat::AnthropicMessages => {
             let id = |model: Option<&Value>| model.and_then(|model| model.get("id")).cloned();
             json!({

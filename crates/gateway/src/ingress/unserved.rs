@@ -11,7 +11,7 @@ use providers::chat::WireFormat;
 use crate::error::CallError;
 use crate::meter::client_request_id;
 
-use WireFormat::{AnthropicMessages, OpenAiChat};
+use WireFormat::{AnthropicMessages, OpenAiChat, OpenAiResponses};
 
 const NO_VERSION: &str =
     "The client's base URL lacks `/v1` at its end: OpenAI's clients want one that ends with it.";
@@ -19,12 +19,18 @@ const TWO_VERSIONS: &str = "The client's base URL has `/v1` at its end, and Anth
                             add it themselves: leave it out.";
 
 /// The path, who asks for it, and what to tell them.
-const UNSERVED: [(&str, WireFormat, &str); 10] = [
+const UNSERVED: [(&str, WireFormat, &str); 11] = [
     (
-        "/v1/responses",
-        OpenAiChat,
-        "OpenAI's Responses API is not served. Use chat completions: POST /v1/chat/completions, \
-         in OpenAI's clients `chat.completions.create`.",
+        "/v1/responses/{id}",
+        OpenAiResponses,
+        "No answers are kept here that could be asked for again. Read the answer of \
+         POST /v1/responses, or its stream.",
+    ),
+    (
+        "/v1/conversations",
+        OpenAiResponses,
+        "No conversations are kept here. Send the whole conversation as the `input` of \
+         POST /v1/responses.",
     ),
     (
         "/v1/completions",
@@ -74,10 +80,10 @@ pub(super) async fn wrong_method(uri: Uri, headers: HeaderMap) -> Response<Body>
     } else {
         "POST"
     };
-    let dialect = if path == "/v1/messages" {
-        AnthropicMessages
-    } else {
-        OpenAiChat
+    let dialect = match path {
+        "/v1/messages" => AnthropicMessages,
+        "/v1/responses" => OpenAiResponses,
+        _ => OpenAiChat,
     };
     let error = CallError::wrong_method(path, method);
     let id = client_request_id(&headers).unwrap_or_default();

@@ -456,7 +456,7 @@ async fn of_a_client_s_headers_only_betas_reach_a_provider() {
 async fn what_is_not_served_says_what_to_use_instead() {
     let (_upstream, gateway) = simulated().await;
     for (path, advice) in [
-        ("/v1/responses", "chat.completions.create"),
+        ("/v1/responses/resp_1", "kept here"),
         ("/v1/embeddings", "chat models"),
         ("/chat/completions", "base URL lacks `/v1`"),
     ] {
@@ -485,6 +485,7 @@ async fn a_wrong_method_is_told_the_right_one() {
     let (_upstream, gateway) = simulated().await;
     for (path, kind) in [
         ("/v1/chat/completions", "invalid_request_error"),
+        ("/v1/responses", "invalid_request_error"),
         ("/v1/messages", "invalid_request_error"),
     ] {
         let answer = gateway.stranger().get(path).await.expect("an answer");

@@ -15,7 +15,7 @@ use url::Url;
 
 use self::template::{Piece, encoded, pieces};
 use crate::catalog::endpoints::{BaseUrlCase, EndpointVariable, Names};
-use crate::catalog::{Parameter, Provider};
+use crate::catalog::{Parameter, Protocol, Provider};
 use crate::endpoint::Origin;
 use crate::error::InvalidCall;
 use crate::json::invalid;
@@ -51,17 +51,20 @@ pub(crate) struct FromCredential {
 }
 
 impl Address {
-    /// Resolves the templates of `provider` for a model and its parameters.
+    /// Resolves the templates of `provider` for calls in a protocol, a model and its
+    /// parameters. Only the row's own protocol knows its cases' and streams' paths.
     ///
     /// # Errors
     /// When a variable has no value, or the result is no address.
     pub(crate) fn resolve(
         provider: &Provider,
+        protocol: Protocol,
         model: &str,
         resolution: &Resolution,
     ) -> Result<Self, InvalidCall> {
         Resolver {
             provider,
+            protocol,
             model,
             resolution,
             from_credential: Vec::new(),
@@ -72,6 +75,7 @@ impl Address {
 
 struct Resolver<'a> {
     provider: &'a Provider,
+    protocol: Protocol,
     model: &'a str,
     resolution: &'a Resolution,
     from_credential: Vec<FromCredential>,
@@ -81,12 +85,13 @@ impl<'a> Resolver<'a> {
     fn resolve(mut self) -> Result<Address, InvalidCall> {
         let case = self.case()?;
         let (base, is_catalog_origin) = self.base(case)?;
-        let call_path = case.and_then(|case| case.call_path.as_deref());
-        let call_path = call_path.unwrap_or_else(|| self.provider.call_path());
-        let stream_path = case.and_then(|case| case.stream_path.as_deref());
-        let stream_path = stream_path
-            .or(self.provider.stream_path.as_deref())
-            .unwrap_or(call_path);
+        let is_own = self.is_rows_own_protocol();
+        let own_case = case.filter(|_| is_own);
+        let call_path = own_case.and_then(|case| case.call_path.as_deref());
+        let call_path = call_path.unwrap_or_else(|| self.provider.call_path(self.protocol));
+        let own_stream = self.provider.stream_path.as_deref().filter(|_| is_own);
+        let stream_path = own_case.and_then(|case| case.stream_path.as_deref());
+        let stream_path = stream_path.or(own_stream).unwrap_or(call_path);
         let call = self.uri(&base, call_path)?;
         let stream = if stream_path == call_path {
             call.clone()
@@ -101,6 +106,10 @@ impl<'a> Resolver<'a> {
             stream,
             from_credential: self.from_credential,
         })
+    }
+
+    fn is_rows_own_protocol(&self) -> bool {
+        self.protocol == self.provider.protocol
     }
 
     /// The row's case for the values at hand, if there is one.
@@ -210,7 +219,8 @@ impl<'a> Resolver<'a> {
 
     /// What stands between the base and the call's path.
     fn call_prefix(&mut self, base_path: &str) -> Result<String, InvalidCall> {
-        let Some(prefix) = &self.provider.call_prefix else {
+        let prefix = self.provider.call_prefix.as_ref();
+        let Some(prefix) = prefix.filter(|_| self.is_rows_own_protocol()) else {
             return Ok(String::new());
         };
         let first = prefix.split('/').nth(1).unwrap_or_default();

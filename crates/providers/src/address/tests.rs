@@ -103,7 +103,7 @@ fn resolve(row: &str, parameters: &Value) -> Result<Address, InvalidCall> {
     let settings = settings(&json!({"model": "a/b:0@1", "additional_params": parameters}));
     let resolution = Resolution::of(&provider, &settings);
     assert!(resolution.errors.is_empty(), "{:?}", resolution.errors);
-    Address::resolve(&provider, &settings.model, &resolution)
+    Address::resolve(&provider, provider.protocol, &settings.model, &resolution)
 }
 
 fn call(row: &str, parameters: &Value) -> String {

@@ -23,16 +23,26 @@ pub type Extra = Map<String, Value>;
 pub enum WireFormat {
     /// OpenAI's chat completions.
     OpenAiChat,
+    /// OpenAI's Responses API.
+    OpenAiResponses,
     /// Anthropic's messages.
     AnthropicMessages,
 }
 
 impl WireFormat {
+    /// Every format that clients speak.
+    pub const ALL: [Self; 3] = [
+        Self::OpenAiChat,
+        Self::OpenAiResponses,
+        Self::AnthropicMessages,
+    ];
+
     /// A stable name for logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OpenAiChat => "openai_chat",
+            Self::OpenAiResponses => "openai_responses",
             Self::AnthropicMessages => "anthropic_messages",
         }
     }

@@ -75,8 +75,12 @@ pub(crate) struct Resolution {
     pub(crate) stream_usage: Option<bool>,
     /// What `use_responses_api` says.
     pub(crate) uses_responses: Option<bool>,
-    /// A parameter that only the Responses API knows, and its value.
+    /// Members of the body that only the Responses API knows.
     pub(crate) responses_parameters: Vec<(String, Value)>,
+    /// Whether a parameter that is no member of a body asks for the Responses API.
+    pub(crate) asks_for_responses: bool,
+    /// What `use_previous_response_id` says.
+    pub(crate) continues_answers: bool,
     /// Parameters that are left out, as LangChain leaves them out.
     pub(crate) dropped: Vec<String>,
     /// What must not be given.
@@ -170,12 +174,9 @@ impl Resolution {
             Landing::Responses(None) if name == "use_responses_api" => {
                 self.uses_responses = value.as_bool();
             }
-            Landing::Responses(only) => {
-                let counts = only.as_ref().is_none_or(|only| value == only.as_str());
-                if counts && *value != Value::Bool(false) {
-                    self.responses_parameters
-                        .push((name.to_owned(), value.clone()));
-                }
+            Landing::Responses(None) if name == "use_previous_response_id" => {
+                self.continues_answers = value.as_bool().unwrap_or_default();
+                self.asks_for_responses |= self.continues_answers;
             }
             Landing::Endpoint(_) => self
                 .endpoint_values
@@ -188,6 +189,11 @@ impl Resolution {
                 &[name],
                 &format!("`{name}` cannot be given beside the configuration's own fields"),
             )),
+            Landing::Responses(None) => {
+                self.responses_parameters
+                    .push((name.to_owned(), value.clone()));
+            }
+            Landing::Responses(Some(only)) => self.asks_for_responses |= value == only.as_str(),
             // A group inside a group has no meaning.
             Landing::Merge | Landing::Members(_) | Landing::Ignored => {}
         }

@@ -13,6 +13,7 @@ use super::scan::{Broken, Cursor, Text, unescaped};
 use super::words::MessageWords;
 use crate::chat::WireFormat;
 use crate::error::InvalidCall;
+use crate::protocol::openai_responses::state;
 
 /// How many members the body may have: far more than any format knows, and few enough
 /// that what is kept of them stays small.
@@ -54,7 +55,8 @@ impl Envelope {
     /// deep, with nothing after it and at most 1,000 members. Of members with the same name, the last counts.
     ///
     /// # Errors
-    /// When it is not; when `model`, `models` or `stream` have the wrong type.
+    /// When it is not; when `model`, `models` or `stream` have the wrong type; when it
+    /// asks for what is kept between calls, in the format of the Responses API.
     pub fn scan(dialect: WireFormat, body: Bytes) -> Result<Self, InvalidCall> {
         let mut scanned = Scanned {
             dialect,
@@ -68,6 +70,12 @@ impl Envelope {
         let walked = scanned.walk(&body).and_then(|()| check_utf8(&body));
         walked.map_err(|broken| invalid_json(&body, broken))?;
         drop_shadowed(&mut scanned.members, &body);
+        if dialect == WireFormat::OpenAiResponses {
+            state::refuse(&|name| {
+                let value = scanned.find(&body, name)?.value();
+                std::str::from_utf8(&body[value]).ok().map(Cow::Borrowed)
+            })?;
+        }
         scanned.model = scanned.read(&body, "model", "a string")?;
         scanned.models = scanned.read(&body, "models", "a list of strings")?;
         scanned.is_stream = scanned
@@ -104,7 +112,8 @@ impl Envelope {
     }
 
     /// Whether a stream's report of usage is for the client: always in Anthropic's
-    /// format, with `stream_options.include_usage` in OpenAI's.
+    /// format and that of the Responses API, with `stream_options.include_usage` in that of
+    /// chat completions.
     #[must_use]
     pub fn wants_stream_usage(&self) -> bool {
         #[derive(Default, Deserialize)]
@@ -119,7 +128,7 @@ impl Envelope {
                     serde_json::from_slice(options).unwrap_or_default();
                 options.is_some_and(|options| options.include_usage == Some(true))
             }
-            WireFormat::AnthropicMessages => true,
+            WireFormat::OpenAiResponses | WireFormat::AnthropicMessages => true,
         }
     }
 
@@ -129,13 +138,18 @@ impl Envelope {
     }
 
     /// Whether `tools` holds a vendor's computer-use tool. OpenAI's chat completions
-    /// know none; Anthropic's are those of a type `computer_…` or `browser_…`.
+    /// know none; those of its Responses API are of the type `computer` or `computer_…`,
+    /// Anthropic's of a type `computer_…` or `browser_…`.
     #[must_use]
     pub fn has_computer_use_tool(&self) -> bool {
-        self.dialect() == WireFormat::AnthropicMessages
-            && self
-                .tool_types()
-                .any(|kind| kind.starts_with("computer_") || kind.starts_with("browser_"))
+        let mut types = self.tool_types();
+        match self.dialect() {
+            WireFormat::OpenAiChat => false,
+            WireFormat::OpenAiResponses => types.any(|kind| kind.starts_with("computer")),
+            WireFormat::AnthropicMessages => {
+                types.any(|kind| kind.starts_with("computer_") || kind.starts_with("browser_"))
+            }
+        }
     }
 
     /// What the messages hold, as far as rules of the format ask for it.
@@ -174,6 +188,10 @@ impl Scanned {
         if cursor.peek() != Some(b'{') {
             return Err(cursor.broken("expected an object"));
         }
+        let conversation: &[u8] = match self.dialect {
+            WireFormat::OpenAiResponses => b"input",
+            WireFormat::OpenAiChat | WireFormat::AnthropicMessages => b"messages",
+        };
         let mut has_next = cursor.open_object()?;
         while has_next {
             let name = cursor.key()?;
@@ -181,7 +199,7 @@ impl Scanned {
             let value_start = cursor.position();
             match &*unescaped(body, &name) {
                 b"tools" => self.tool_types = walk_tools(&mut cursor, body)?,
-                b"messages" => {
+                name if *name == *conversation => {
                     self.message_words = MessageWords::none(self.dialect);
                     self.message_words.walk(&mut cursor, body)?;
                 }

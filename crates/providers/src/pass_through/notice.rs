@@ -38,6 +38,7 @@ pub(super) struct Notice {
 pub(super) fn read(dialect: WireFormat, event: &Event<'_>) -> Result<Notice, ProviderError> {
     match dialect {
         WireFormat::OpenAiChat => openai_chat(event.data),
+        WireFormat::OpenAiResponses => openai_responses(event),
         WireFormat::AnthropicMessages => anthropic_messages(event),
     }
 }
@@ -101,6 +102,41 @@ fn anthropic_messages(event: &Event<'_>) -> Result<Notice, ProviderError> {
             notice.error = Some(failed.error.unwrap_or(Value::Null));
         }
         _ => {}
+    }
+    Ok(notice)
+}
+
+fn openai_responses(event: &Event<'_>) -> Result<Notice, ProviderError> {
+    let mut notice = Notice::default();
+    if event.data.trim_ascii() == "[DONE]" {
+        return Ok(notice);
+    }
+    let kind = match event.name {
+        "" => Cow::Owned(parse::<Typed>(event.data)?.kind),
+        name => Cow::Borrowed(name),
+    };
+    match &*kind {
+        "response.created" => notice.is_of_answer = true,
+        "response.output_item.added" => {
+            let added: ItemAdded = parse(event.data)?;
+            let begins_empty = matches!(&*added.item.kind, "message" | "reasoning" | "");
+            notice.is_content = !begins_empty;
+            notice.is_of_answer = true;
+        }
+        "response.output_item.done" => notice.is_content = true,
+        "response.completed" | "response.incomplete" => {
+            notice.usage = parse::<Responded>(event.data)?.response.usage;
+            notice.is_content = true;
+            notice.is_finish = true;
+            notice.is_end = true;
+            notice.is_of_answer = true;
+        }
+        "response.failed" | "response.cancelled" => {
+            let failed: FailedResponse = parse(event.data)?;
+            notice.error = Some(failed.response.error.unwrap_or(Value::Null));
+        }
+        "error" => notice.error = Some(parse(event.data)?),
+        kind => notice.is_content = kind.ends_with(".delta"),
     }
     Ok(notice)
 }
@@ -176,6 +212,32 @@ struct Reported {
 #[serde(default)]
 struct Failed {
     error: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ItemAdded<'a> {
+    #[serde(borrow)]
+    item: Item<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Item<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Responded {
+    response: Reported,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FailedResponse {
+    response: Failed,
 }
 
 #[derive(Default, Deserialize)]

@@ -21,12 +21,14 @@ use crate::target::{HttpRequest, Target};
 /// what `encode` would send, but for members that `encode` cannot name.
 #[must_use]
 pub fn splice(envelope: &Envelope, target: &Target) -> Option<Result<HttpRequest, InvalidCall>> {
+    let target = target.for_envelope(envelope)?;
     if !is_spliceable(envelope, target) {
         return None;
     }
     let present = |name: &str| {
         // Rules read the messages for nothing but the words that the scan has looked for.
-        if name == "messages" && !envelope.message_words().has_any() {
+        let is_conversation = matches!(name, "messages" | "input");
+        if is_conversation && !envelope.message_words().has_any() {
             return None;
         }
         let value = envelope.member(name)?;
@@ -51,7 +53,8 @@ fn is_spliceable(envelope: &Envelope, target: &Target) -> bool {
         (Protocol::OpenaiChat, WireFormat::OpenAiChat) => envelope
             .tool_types()
             .all(|kind| matches!(kind, "function" | "custom")),
-        (Protocol::AnthropicMessages, WireFormat::AnthropicMessages) => true,
+        (Protocol::OpenaiResponses, WireFormat::OpenAiResponses)
+        | (Protocol::AnthropicMessages, WireFormat::AnthropicMessages) => true,
         _ => false,
     };
     is_readable

@@ -10,6 +10,7 @@ use crate::protocol::anthropic_messages::error::from_value;
 use crate::protocol::anthropic_messages::usage::UsageCounts;
 use crate::protocol::openai_chat::error::decode_embedded;
 use crate::protocol::openai_chat::response::usage_from;
+use crate::protocol::openai_responses;
 
 /// The usage inside a whole passed-through answer, found without parsing it into a tree.
 ///
@@ -40,6 +41,7 @@ pub fn usage(dialect: WireFormat, body: &[u8]) -> Result<Option<Usage>, Provider
 #[derive(Debug)]
 pub(super) enum Counts {
     OpenAiChat(Option<Usage>),
+    OpenAiResponses(Option<Usage>),
     AnthropicMessages(Option<UsageCounts>),
 }
 
@@ -47,6 +49,7 @@ impl Counts {
     pub(super) const fn new(dialect: WireFormat) -> Self {
         match dialect {
             WireFormat::OpenAiChat => Self::OpenAiChat(None),
+            WireFormat::OpenAiResponses => Self::OpenAiResponses(None),
             WireFormat::AnthropicMessages => Self::AnthropicMessages(None),
         }
     }
@@ -54,13 +57,16 @@ impl Counts {
     pub(super) fn update(&mut self, report: &Value) {
         match self {
             Self::OpenAiChat(usage) => *usage = usage_from(report).or(*usage),
+            Self::OpenAiResponses(usage) => {
+                *usage = openai_responses::usage::usage_from(report).or(*usage);
+            }
             Self::AnthropicMessages(counts) => counts.get_or_insert_default().update(report),
         }
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
         match self {
-            Self::OpenAiChat(usage) => *usage,
+            Self::OpenAiChat(usage) | Self::OpenAiResponses(usage) => *usage,
             Self::AnthropicMessages(counts) => counts.as_ref().map(UsageCounts::usage),
         }
     }
@@ -71,6 +77,7 @@ impl Counts {
 pub(super) fn failure(dialect: WireFormat, error: &Value) -> ProviderError {
     match dialect {
         WireFormat::OpenAiChat => decode_embedded(&json!({ "error": error })),
+        WireFormat::OpenAiResponses => openai_responses::error::decode_embedded(error),
         WireFormat::AnthropicMessages => from_value(error, None),
     }
 }

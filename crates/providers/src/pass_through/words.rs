@@ -3,7 +3,7 @@
 use super::scan::{Broken, Cursor, Text, unescaped};
 use crate::chat::WireFormat;
 use crate::protocol::gemini_generate::signature::is_marked;
-use crate::protocol::{anthropic_messages, openai_chat};
+use crate::protocol::{anthropic_messages, openai_chat, openai_responses};
 
 /// A text that holds escapes and is longer than this is no watched word.
 const LONGEST_ESCAPED: usize = 128;
@@ -128,12 +128,16 @@ impl MessageWords {
         }
         let text = unescaped(body, text);
         self.has_watched |= self.watched.iter().any(|word| word.as_bytes() == &*text);
+        // An id of ours, which no provider knows.
+        self.has_watched |=
+            self.dialect == WireFormat::OpenAiResponses && openai_responses::is_own_id(&text);
     }
 }
 
 const fn watched(dialect: WireFormat) -> &'static [&'static str] {
     match dialect {
         WireFormat::OpenAiChat => openai_chat::encode::REWRITTEN,
+        WireFormat::OpenAiResponses => openai_responses::encode::WATCHED,
         WireFormat::AnthropicMessages => anthropic_messages::conversation::TOOL_CHANGES,
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod cohere_chat;
 pub(crate) mod gemini_generate;
 pub(crate) mod ollama_chat;
 pub(crate) mod openai_chat;
+pub(crate) mod openai_responses;
 mod part_writer;
 mod whole;
 
@@ -35,12 +36,15 @@ pub struct Encoded {
 }
 
 /// Canonical call → provider request: the one LangChain sends for the same configuration.
+/// The answer is decoded by what [`Target::for_call`] gives for the call.
 ///
 /// # Errors
 /// When the call cannot be said to this provider at all.
 pub fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> {
+    let target = target.for_call(call);
     match target.protocol {
         Protocol::OpenaiChat => openai_chat::encode::encode(call, target),
+        Protocol::OpenaiResponses => openai_responses::encode::encode(call, target),
         Protocol::AnthropicMessages => anthropic_messages::encode::encode(call, target),
         Protocol::OllamaChat => ollama_chat::encode::encode(call, target),
         Protocol::CohereChat => cohere_chat::encode::encode(call, target),
@@ -64,9 +68,10 @@ pub fn streams(call: &ChatCall, target: &Target) -> bool {
 #[must_use]
 pub const fn stream_media_type(target: &Target) -> &'static str {
     match target.protocol {
-        Protocol::OpenaiChat | Protocol::AnthropicMessages | Protocol::CohereChat => {
-            "text/event-stream"
-        }
+        Protocol::OpenaiChat
+        | Protocol::OpenaiResponses
+        | Protocol::AnthropicMessages
+        | Protocol::CohereChat => "text/event-stream",
         Protocol::OllamaChat => "application/x-ndjson",
         Protocol::GeminiGenerate => {
             gemini_generate::stream::media_type(target.provider.gemini_generate.form)
@@ -92,6 +97,7 @@ pub fn decode(
     }
     let mut reply = match target.protocol {
         Protocol::OpenaiChat => openai_chat::response::decode(body),
+        Protocol::OpenaiResponses => openai_responses::response::decode(body),
         Protocol::OllamaChat => ollama_chat::response::decode(body),
         Protocol::CohereChat => cohere_chat::response::decode(body),
         Protocol::AnthropicMessages | Protocol::BedrockInvoke => {
@@ -114,7 +120,9 @@ pub fn decode_error(
     now: Timestamp,
 ) -> ProviderError {
     let mut error = match target.protocol {
-        Protocol::OpenaiChat => openai_chat::error::decode(status, body),
+        Protocol::OpenaiChat | Protocol::OpenaiResponses => {
+            openai_chat::error::decode(status, body)
+        }
         Protocol::AnthropicMessages => anthropic_messages::error::decode(status, body),
         Protocol::OllamaChat => ollama_chat::error::decode(status, body),
         Protocol::CohereChat => cohere_chat::error::decode(status, body),
@@ -135,6 +143,7 @@ pub struct Decoder {
 
 enum StreamDecoder {
     OpenAiChat(openai_chat::stream::StreamDecoder),
+    OpenAiResponses(openai_responses::stream::StreamDecoder),
     AnthropicMessages(anthropic_messages::stream::StreamDecoder),
     OllamaChat(ollama_chat::stream::StreamDecoder),
     CohereChat(cohere_chat::stream::StreamDecoder),
@@ -152,6 +161,9 @@ impl Decoder {
         let format = match target.protocol {
             Protocol::OpenaiChat => {
                 StreamDecoder::OpenAiChat(openai_chat::stream::StreamDecoder::new())
+            }
+            Protocol::OpenaiResponses => {
+                StreamDecoder::OpenAiResponses(openai_responses::stream::StreamDecoder::new())
             }
             Protocol::AnthropicMessages => {
                 StreamDecoder::AnthropicMessages(anthropic_messages::stream::StreamDecoder::new())
@@ -192,6 +204,7 @@ impl Decoder {
         let first_new = events.len();
         let result = match &mut self.format {
             StreamDecoder::OpenAiChat(decoder) => decoder.push(bytes, events),
+            StreamDecoder::OpenAiResponses(decoder) => decoder.push(bytes, events),
             StreamDecoder::AnthropicMessages(decoder) => decoder.push(bytes, events),
             StreamDecoder::OllamaChat(decoder) => decoder.push(bytes, events),
             StreamDecoder::CohereChat(decoder) => decoder.push(bytes, events),
@@ -212,6 +225,7 @@ impl Decoder {
         let first_new = events.len();
         let result = match &mut self.format {
             StreamDecoder::OpenAiChat(decoder) => decoder.finish(events),
+            StreamDecoder::OpenAiResponses(decoder) => decoder.finish(events),
             StreamDecoder::AnthropicMessages(decoder) => decoder.finish(events),
             StreamDecoder::OllamaChat(decoder) => decoder.finish(events),
             StreamDecoder::CohereChat(decoder) => decoder.finish(events),
@@ -252,6 +266,7 @@ pub fn add_betas(target: &Target, request: &mut HttpRequest, asked: &str) {
 pub fn parse(dialect: WireFormat, body: &[u8]) -> Result<ChatCall, InvalidCall> {
     match dialect {
         WireFormat::OpenAiChat => openai_chat::request::parse(body),
+        WireFormat::OpenAiResponses => openai_responses::request::parse(body),
         WireFormat::AnthropicMessages => anthropic_messages::request::parse(body),
     }
 }
@@ -262,6 +277,7 @@ pub fn parse(dialect: WireFormat, body: &[u8]) -> Result<ChatCall, InvalidCall> 
 pub fn render(dialect: WireFormat, reply: &ChatReply, model: &str) -> Bytes {
     match dialect {
         WireFormat::OpenAiChat => openai_chat::response::render(reply, model),
+        WireFormat::OpenAiResponses => openai_responses::response::render(reply, model),
         WireFormat::AnthropicMessages => anthropic_messages::response::render(reply, model),
     }
 }
@@ -273,6 +289,7 @@ pub struct Renderer {
 
 enum StreamRenderer {
     OpenAiChat(openai_chat::stream_renderer::StreamRenderer),
+    OpenAiResponses(Box<openai_responses::stream_renderer::StreamRenderer>),
     AnthropicMessages(anthropic_messages::stream_renderer::StreamRenderer),
 }
 
@@ -285,6 +302,9 @@ impl Renderer {
             WireFormat::OpenAiChat => StreamRenderer::OpenAiChat(
                 openai_chat::stream_renderer::StreamRenderer::new(model, stream_usage),
             ),
+            WireFormat::OpenAiResponses => StreamRenderer::OpenAiResponses(Box::new(
+                openai_responses::stream_renderer::StreamRenderer::new(model),
+            )),
             WireFormat::AnthropicMessages => StreamRenderer::AnthropicMessages(
                 anthropic_messages::stream_renderer::StreamRenderer::new(model),
             ),
@@ -297,6 +317,7 @@ impl Renderer {
     pub fn push(&mut self, event: &ChatEvent, out: &mut Vec<u8>) {
         match &mut self.dialect {
             StreamRenderer::OpenAiChat(renderer) => renderer.push(event, out),
+            StreamRenderer::OpenAiResponses(renderer) => renderer.push(event, out),
             StreamRenderer::AnthropicMessages(renderer) => renderer.push(event, out),
         }
     }
@@ -321,7 +342,7 @@ pub struct ClientError<'a> {
 #[must_use]
 pub fn render_error(dialect: WireFormat, error: &ClientError<'_>) -> Bytes {
     match dialect {
-        WireFormat::OpenAiChat => openai_chat::error::render(error),
+        WireFormat::OpenAiChat | WireFormat::OpenAiResponses => openai_chat::error::render(error),
         WireFormat::AnthropicMessages => anthropic_messages::error::render(error),
     }
 }
@@ -331,6 +352,7 @@ pub fn render_error(dialect: WireFormat, error: &ClientError<'_>) -> Bytes {
 pub fn render_stream_error(dialect: WireFormat, error: &ClientError<'_>) -> Bytes {
     match dialect {
         WireFormat::OpenAiChat => openai_chat::error::render_event(error),
+        WireFormat::OpenAiResponses => openai_responses::error::render_event(error),
         WireFormat::AnthropicMessages => anthropic_messages::error::render_event(error),
     }
 }

@@ -313,8 +313,64 @@ fn other_formats_and_rules_are_not_spliced() {
     assert!(splice(&envelope, &target("gpt-4o", json!({"streaming": true}))).is_none());
     let other = Envelope::scan(WireFormat::AnthropicMessages, body()).unwrap();
     assert!(splice(&other, &target("gpt-4o", json!({}))).is_none());
-    let refused = splice(&envelope, &target("codex-mini", json!({})));
-    assert!(refused.unwrap().is_err());
+    assert!(splice(&envelope, &target("codex-mini", json!({}))).is_none());
+}
+
+#[test]
+fn a_client_of_the_responses_api_is_passed_through_where_it_is_served() {
+    let target = |parameters: Value| {
+        let settings = ModelSettings {
+            additional_params: parameters.as_object().cloned(),
+            ..openai()
+        };
+        Target::new(&settings).unwrap()
+    };
+    let scan = |body: &'static str| {
+        Envelope::scan(
+            WireFormat::OpenAiResponses,
+            Bytes::from_static(body.as_bytes()),
+        )
+        .unwrap()
+    };
+    let plain = scan(r#"{"model":"x","input":"Hi","text":{"verbosity":"low"}}"#);
+    let spliced = |envelope: &Envelope, parameters: Value| {
+        let request = splice(envelope, &target(parameters))?.unwrap();
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        Some((request.uri.to_string(), body))
+    };
+    let (uri, body) = spliced(&plain, json!({"text": {"format": {"type": "text"}}})).unwrap();
+    assert_eq!(uri, "https://api.openai.com/v1/responses");
+    let text = json!({"format": {"type": "text"}, "verbosity": "low"});
+    assert_eq!(
+        body,
+        json!({"model": "gpt-4o-mini", "input": "Hi", "text": text, "stream": false})
+    );
+    assert!(spliced(&plain, json!({"use_responses_api": false})).is_none());
+    // Another endpoint may know nothing but chat completions, unless told otherwise.
+    let elsewhere = json!({"base_url": "https://example.com/v1"});
+    assert!(spliced(&plain, elsewhere.clone()).is_none());
+    let search = scan(r#"{"model":"x","input":"Hi","tools":[{"type":"web_search"}]}"#);
+    let (uri, _) = spliced(&search, elsewhere).unwrap();
+    assert_eq!(uri, "https://example.com/v1/responses");
+    // Ids of ours mean nothing to a provider.
+    let own = r#"{"model":"x","input":[{"type":"reasoning","id":"rs_qm_1_0","summary":[]}]}"#;
+    assert!(spliced(&scan(own), json!({})).is_none());
+}
+
+#[test]
+fn what_asks_for_kept_answers_is_refused_before_anything_is_sent() {
+    for body in [
+        r#"{"model":"x","input":"Hi","previous_response_id":"resp_1"}"#,
+        r#"{"model":"x","input":"Hi","store":true}"#,
+        r#"{"model":"x","input":"Hi","background":true}"#,
+        r#"{"model":"x","input":"Hi","conversation":"conv_1"}"#,
+    ] {
+        let bytes = Bytes::from_static(body.as_bytes());
+        let scanned = Envelope::scan(WireFormat::OpenAiResponses, bytes).unwrap_err();
+        let parsed = parse(WireFormat::OpenAiResponses, body.as_bytes()).unwrap_err();
+        assert_eq!(scanned, parsed, "{body}");
+        assert!(scanned.message.contains("kept here"), "{scanned}");
+    }
 }
 
 /// Bodies as clients write them; nothing in them is null, since `encode` leaves nulls out.

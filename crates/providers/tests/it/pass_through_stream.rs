@@ -219,6 +219,7 @@ fn the_observer_sees_what_the_decoder_says() {
         let target = Target::new(&record.settings()).unwrap();
         let dialect = match target.protocol {
             Protocol::OpenaiChat => WireFormat::OpenAiChat,
+            Protocol::OpenaiResponses => WireFormat::OpenAiResponses,
             Protocol::AnthropicMessages => WireFormat::AnthropicMessages,
             // No client speaks the others, so that nothing of them is passed through.
             _ => continue,

@@ -97,7 +97,7 @@ pub(super) fn text(part: &Part, losses: &mut Losses) -> Value {
             "citations" => {
                 block.insert(key.clone(), clean_citations(value));
             }
-            "id" | "index" | "annotations" => {}
+            "id" | "index" | "annotations" | "logprobs" | "status" => {}
             _ => losses.add(format!("messages.text_{key}")),
         }
     }

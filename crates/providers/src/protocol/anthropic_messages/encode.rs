@@ -12,6 +12,7 @@ use crate::chat::call::{ChatCall, ReasoningRequest, ResponseFormat};
 use crate::error::{InvalidCall, Losses};
 use crate::json::invalid;
 use crate::protocol::Encoded;
+use crate::protocol::openai_responses::request::is_immaterial;
 use crate::rewrite::{Patch, Patches};
 use crate::target::{HttpRequest, Target};
 
@@ -205,7 +206,7 @@ fn write_output(
     };
     let schema = match call.dialect {
         WireFormat::AnthropicMessages => schema.clone(),
-        WireFormat::OpenAiChat => schema::transform(schema)?,
+        WireFormat::OpenAiChat | WireFormat::OpenAiResponses => schema::transform(schema)?,
     };
     let format = json!({"type": "json_schema", "schema": schema});
     body.insert("output_config".to_owned(), json!({"format": format}));
@@ -227,6 +228,7 @@ fn write_extra(call: &ChatCall, body: &mut Map<String, Value>, losses: &mut Loss
                 merge_object(body, "metadata", &json!({"user_id": value}));
             }
             "store" if value == false => {}
+            _ if call.dialect == WireFormat::OpenAiResponses && is_immaterial(key, value) => {}
             _ if MEANINGLESS.contains(&key.as_str()) => {}
             _ => losses.add(key),
         }

@@ -15,11 +15,23 @@ use crate::error::{InvalidCall, Losses};
 use crate::json::invalid;
 use crate::pass_through::MessageWords;
 use crate::protocol::Encoded;
+use crate::protocol::openai_responses::request::is_immaterial;
 use crate::rewrite::{Patch, Patches, Present, Rewrite};
-use crate::target::{HttpRequest, ResponsesTools, Target, responses_unavailable};
+use crate::target::{HttpRequest, Target};
 
 /// Names under which a request may bound its output; the first given counts.
 const BOUNDS: &[&str] = &["max_completion_tokens", "max_tokens"];
+
+/// Members that mean the same in OpenAI's Responses API.
+const SHARED: &[&str] = &[
+    "metadata",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "user",
+];
 
 /// How the top level is changed; see [`Target::top_level`].
 pub(crate) fn top_level<'a>(
@@ -28,12 +40,6 @@ pub(crate) fn top_level<'a>(
 ) -> Result<Patches<'a>, InvalidCall> {
     let rules = &target.provider.openai_chat;
     let mut rewrite = Rewrite::new(present);
-    if target.responses_tools == ResponsesTools::All {
-        let tools = rewrite.present("tools");
-        if tools.is_some_and(|tools| tools.trim() != "[]") {
-            return Err(responses_unavailable());
-        }
-    }
     rewrite.configure(target);
     if rules.model_member != "model" {
         rewrite.remove("model");
@@ -171,7 +177,7 @@ pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, Invali
     body.insert("model".to_owned(), Value::Null);
     let messages = messages_json(call, target, &mut losses)?;
     body.insert("messages".to_owned(), messages.into());
-    write_tools(call, target, &mut body, &mut losses)?;
+    write_tools(call, &mut body, &mut losses)?;
     write_sampling(call, &mut body, &mut losses);
     write_rest(call, &mut body, &mut losses);
     let present = |name: &str| body.get(name).map(|value| Cow::Owned(value.to_string()));
@@ -209,7 +215,6 @@ fn apply(body: &mut Map<String, Value>, patches: Patches<'_>) -> Result<(), Inva
 
 fn write_tools(
     call: &ChatCall,
-    target: &Target,
     body: &mut Map<String, Value>,
     losses: &mut Losses,
 ) -> Result<(), InvalidCall> {
@@ -220,7 +225,7 @@ fn write_tools(
         }
         match tool_json(tool, foreign(call)) {
             Some(value) => tools.push(value),
-            None => tools.extend(provider_tool(tool, call, target, losses)?),
+            None => tools.extend(provider_tool(tool, call, losses)?),
         }
     }
     if !tools.is_empty() {
@@ -240,14 +245,9 @@ fn write_tools(
 fn provider_tool(
     tool: &Tool,
     call: &ChatCall,
-    target: &Target,
     losses: &mut Losses,
 ) -> Result<Option<Value>, InvalidCall> {
-    let has_responses = target.responses_tools != ResponsesTools::None;
     match &tool.kind {
-        _ if has_responses && call.dialect == WireFormat::OpenAiChat => {
-            Err(responses_unavailable())
-        }
         ToolKind::ComputerUse { .. } => Err(invalid(
             "tools",
             "hold a computer-use tool, which chat completions cannot say",
@@ -335,12 +335,7 @@ fn write_rest(call: &ChatCall, body: &mut Map<String, Value>, losses: &mut Losse
         );
     }
     if call.dialect != WireFormat::OpenAiChat {
-        if call.reasoning.is_some() {
-            losses.add("reasoning");
-        }
-        for name in call.extra.keys() {
-            losses.add(name);
-        }
+        write_foreign(call, body, losses);
         return;
     }
     if let Some(reasoning) = &call.reasoning {
@@ -360,6 +355,32 @@ fn write_rest(call: &ChatCall, body: &mut Map<String, Value>, losses: &mut Losse
         }
     }
     extend(body, &call.extra);
+}
+
+/// What of another format's members chat completions can say: of the Responses API,
+/// the effort and what OpenAI's two formats share.
+fn write_foreign(call: &ChatCall, body: &mut Map<String, Value>, losses: &mut Losses) {
+    let is_openai = call.dialect == WireFormat::OpenAiResponses;
+    if let Some(reasoning) = &call.reasoning {
+        match &reasoning.effort {
+            Some(effort) if is_openai => {
+                body.insert("reasoning_effort".to_owned(), effort.as_str().into());
+            }
+            _ => losses.add("reasoning"),
+        }
+    }
+    for (name, value) in &call.extra {
+        match name.as_str() {
+            _ if is_openai && is_immaterial(name, value) => {}
+            _ if is_openai && SHARED.contains(&name.as_str()) => {
+                body.insert(name.clone(), value.clone());
+            }
+            "text" if is_openai && value["verbosity"].is_string() => {
+                body.insert("verbosity".to_owned(), value["verbosity"].clone());
+            }
+            _ => losses.add(name),
+        }
+    }
 }
 
 fn response_format_json(format: &ResponseFormat) -> Value {

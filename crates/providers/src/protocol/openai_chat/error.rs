@@ -171,7 +171,8 @@ pub(crate) fn render_event(error: &ClientError<'_>) -> Bytes {
     out.into()
 }
 
-fn envelope(error: &ClientError<'_>) -> Value {
+/// The envelope as a value.
+pub(crate) fn envelope(error: &ClientError<'_>) -> Value {
     let kind = match error.status {
         401 => "authentication_error",
         403 => "permission_error",

@@ -16,7 +16,7 @@ use crate::target::Target;
 pub(super) const fn foreign(call: &ChatCall) -> Foreign {
     match call.dialect {
         WireFormat::OpenAiChat => Foreign::Keep,
-        WireFormat::AnthropicMessages => Foreign::Leave,
+        WireFormat::OpenAiResponses | WireFormat::AnthropicMessages => Foreign::Leave,
     }
 }
 

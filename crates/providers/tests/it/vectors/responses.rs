@@ -170,7 +170,8 @@ fn tool_calls(reply: &ChatReply) -> (Vec<Value>, Vec<Value>) {
         let PartContent::ToolCall(call) = &part.content else {
             continue;
         };
-        if call.kind == ToolCallKind::Server {
+        // LangChain leaves a computer's actions in the message's content.
+        if matches!(call.kind, ToolCallKind::Server | ToolCallKind::ComputerUse) {
             continue;
         }
         // No arguments at all are an empty object.
