@@ -205,6 +205,7 @@ impl Protocol {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OpenaiChat => "openai_chat",
+            Self::OpenaiResponses => "openai_responses",
             Self::AnthropicMessages => "anthropic_messages",
             Self::OllamaChat => "ollama_chat",
             Self::CohereChat => "cohere_chat",

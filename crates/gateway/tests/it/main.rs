@@ -13,6 +13,7 @@ mod faults;
 mod gateway_under_test;
 mod limits;
 mod raw_upstream;
+mod responses;
 mod roles;
 mod secrets;
 mod slots;

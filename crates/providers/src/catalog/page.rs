@@ -82,10 +82,17 @@ fn facts(page: &mut String, provider: &Provider) {
     fact("Protocol", &code(provider.protocol.as_str()));
     fact(
         "Calls go to",
-        &code(&format!("{}{}", provider.base_url, provider.call_path())),
+        &code(&format!(
+            "{}{}",
+            provider.base_url,
+            provider.call_path(provider.protocol)
+        )),
     );
     for case in &provider.base_url_cases {
-        let path = case.call_path.as_deref().unwrap_or(provider.call_path());
+        let path = case
+            .call_path
+            .as_deref()
+            .unwrap_or(provider.call_path(provider.protocol));
         let values: Vec<String> = case.values.iter().map(|value| code(value)).collect();
         let to = code(&format!("{}{path}", case.base_url));
         fact(

@@ -16,5 +16,6 @@ mod parameters;
 mod pass_through;
 mod pass_through_stream;
 mod recipe;
+mod responses_streams;
 mod streams;
 mod vectors;

@@ -32,6 +32,7 @@ until the conversation ends with a tool's result.
 
 Paths:
   POST /v1/chat/completions    OpenAI
+  POST /v1/responses           OpenAI, its Responses API
   POST /v1/messages            Anthropic
   GET  /simulator/ledger       what was received, tokens included; DELETE forgets it
 

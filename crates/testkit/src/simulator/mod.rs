@@ -1,8 +1,8 @@
 //! A scripted stand-in for providers.
 //!
-//! It speaks OpenAI's chat completions, Anthropic's messages, Google's generateContent, and
-//! Amazon Bedrock's Converse and InvokeModel, whole and as a stream. Its answers follow from
-//! the request alone, so that a test can predict
+//! It speaks OpenAI's chat completions and Responses API, Anthropic's messages, Google's
+//! generateContent, and Amazon Bedrock's Converse and InvokeModel, whole and as a stream.
+//! Its answers follow from the request alone, so that a test can predict
 //! them (see [`answer`]); how it misbehaves is said by the model's name or by the
 //! header `x-simulate` (see [`behaviour`]). What it received is in its [`Ledger`].
 //!
@@ -24,6 +24,7 @@ pub mod event_stream;
 pub mod gemini_generate;
 pub mod ledger;
 pub mod openai_chat;
+pub mod openai_responses;
 pub mod play;
 pub mod question;
 pub mod schema;
@@ -51,6 +52,8 @@ const BODY_LIMIT: usize = 128 << 20;
 pub enum Dialect {
     /// OpenAI's chat completions.
     OpenAiChat,
+    /// OpenAI's Responses API.
+    OpenAiResponses,
     /// Anthropic's messages.
     AnthropicMessages,
     /// Amazon Bedrock's Converse.
@@ -116,6 +119,7 @@ impl Simulator {
         let named = bedrock_address(path).or_else(|| gemini_generate::address(&parts.uri));
         let dialect = match (&parts.method, path.strip_prefix("/v1").unwrap_or(path)) {
             (&Method::POST, "/chat/completions") => Dialect::OpenAiChat,
+            (&Method::POST, "/responses") => Dialect::OpenAiResponses,
             (&Method::POST, "/messages") => Dialect::AnthropicMessages,
             (&Method::POST, _) if named.is_some() => named
                 .as_ref()
@@ -210,6 +214,7 @@ fn success(
     let (content_type, pieces) = if question.is_stream {
         let pieces = match dialect {
             Dialect::OpenAiChat => openai_chat::stream(question, answer),
+            Dialect::OpenAiResponses => openai_responses::stream(question, answer),
             Dialect::AnthropicMessages => anthropic_messages::stream(question, answer),
             Dialect::BedrockConverse => bedrock_converse::stream(answer),
             Dialect::BedrockInvoke => bedrock_invoke::stream(question, answer),
@@ -226,6 +231,7 @@ fn success(
     } else {
         let whole = match dialect {
             Dialect::OpenAiChat => openai_chat::whole(question, answer),
+            Dialect::OpenAiResponses => openai_responses::whole(question, answer),
             Dialect::AnthropicMessages | Dialect::BedrockInvoke => {
                 anthropic_messages::whole(question, answer)
             }
@@ -319,6 +325,7 @@ fn finish(
 fn error_body(dialect: Dialect, status: u16, message: &str) -> Value {
     match dialect {
         Dialect::OpenAiChat => openai_chat::error(status, message),
+        Dialect::OpenAiResponses => openai_responses::error(status, message),
         Dialect::AnthropicMessages => anthropic_messages::error(status, message),
         Dialect::BedrockConverse | Dialect::BedrockInvoke => bedrock_converse::error(message),
         Dialect::GeminiGenerate | Dialect::VertexGenerate => {

@@ -219,7 +219,8 @@ fn tool_call(answer: &Answer, index: usize, call: &ToolCall) -> Value {
     })
 }
 
-fn halves(text: &str) -> [&str; 2] {
+/// A text in two pieces.
+pub(super) fn halves(text: &str) -> [&str; 2] {
     let middle = (0..=text.len() / 2)
         .rev()
         .find(|index| text.is_char_boundary(*index));

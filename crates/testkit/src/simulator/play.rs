@@ -9,7 +9,9 @@ use futures::stream;
 
 use super::behaviour::Fault;
 use super::ledger::Recording;
-use super::{Dialect, anthropic_messages, bedrock_converse, gemini_generate, openai_chat};
+use super::{
+    Dialect, anthropic_messages, bedrock_converse, gemini_generate, openai_chat, openai_responses,
+};
 
 /// The connection is to be reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +74,7 @@ pub fn script(
         pieces.truncate(after);
         pieces.push(match dialect {
             Dialect::OpenAiChat => openai_chat::error_event(),
+            Dialect::OpenAiResponses => openai_responses::error_event(),
             Dialect::AnthropicMessages => anthropic_messages::error_event(),
             Dialect::BedrockConverse | Dialect::BedrockInvoke => bedrock_converse::error_event(),
             Dialect::GeminiGenerate | Dialect::VertexGenerate => {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     Dialect, anthropic_messages, bedrock_converse, bedrock_invoke, gemini_generate, openai_chat,
+    openai_responses,
 };
 
 /// A tool that the client declared.
@@ -78,6 +79,7 @@ pub fn parse(dialect: Dialect, body: &[u8], named: Option<&Named>) -> Result<Que
     }
     let mut question = match dialect {
         Dialect::OpenAiChat => openai_chat::parse(&body),
+        Dialect::OpenAiResponses => openai_responses::parse(&body),
         Dialect::AnthropicMessages => anthropic_messages::parse(&body),
         Dialect::BedrockConverse => bedrock_converse::parse(&body),
         Dialect::BedrockInvoke => bedrock_invoke::parse(&body),
