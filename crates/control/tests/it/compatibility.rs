@@ -193,3 +193,31 @@ async fn the_catalog_has_what_a_form_needs() {
     assert_eq!(find("anthropic")["has_platform_key"], true);
     assert_eq!(find("simulated")["needs_key"], false);
 }
+
+#[tokio::test]
+async fn an_unknown_provider_is_refused_with_a_suggestion() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
+    for (provider, model, suggested) in [
+        (
+            "gpt",
+            "gpt-4o",
+            "unknown provider; model `gpt-4o` suggests `openai`; known",
+        ),
+        (
+            "Azure-OpenAI",
+            "x",
+            "unknown provider; did you mean `azure_openai`?; known",
+        ),
+        ("gpt", "qwen", "unknown provider; known"),
+    ] {
+        let body = json!({"name": "n", "provider": provider, "model": model});
+        let answer = tenant
+            .developer
+            .post("/v1/model-configurations", body)
+            .await;
+        assert_eq!(answer.status, 422);
+        let message = answer.json()["detail"][0]["msg"].to_string();
+        assert!(message.contains(suggested), "{message}");
+    }
+}

@@ -113,6 +113,8 @@ fn write_extra(
     for (name, value) in &call.extra {
         match name.as_str() {
             "stream_options" => {}
+            // What the types did not take of a format that has been written.
+            "response_format" if call.response_format.is_some() => losses.add(name),
             _ if call.dialect != WireFormat::OpenAiChat => losses.add(name),
             "documents" => {
                 let documents = value.as_array();

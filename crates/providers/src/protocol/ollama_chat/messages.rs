@@ -150,11 +150,15 @@ impl Writer<'_> {
         said.has_text = true;
     }
 
-    /// A picture as base64. A text that is no address is taken for that.
+    /// A picture as base64: whatever follows the comma of a `data:` address, and a text
+    /// that is no address.
     fn image(&self, source: &MediaSource) -> Result<Value, InvalidCall> {
         match source {
             MediaSource::Base64 { data, .. } => Ok(data.as_str().into()),
             MediaSource::Url(text) if !text.contains(':') => Ok(text.as_str().into()),
+            MediaSource::Url(text) if text.starts_with("data:") && text.contains(',') => {
+                Ok(text.split(',').nth(1).unwrap_or_default().into())
+            }
             _ => Err(invalid(
                 &format!("{}.content", self.path),
                 "holds a picture that is not in base64: Ollama fetches none",
