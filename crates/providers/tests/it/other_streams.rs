@@ -63,8 +63,8 @@ fn checked(provider: &str, bytes: &[u8]) -> ChatReply {
     });
     for end in 0..end.unwrap() {
         let error = events(provider, [&bytes[..end]]).err();
-        let error = error.unwrap_or_else(|| panic!("{provider} ends at {end}"));
-        assert_eq!(error.kind, ErrorKind::Malformed, "{provider} ends at {end}");
+        let kind = error.map(|error| error.kind);
+        assert_eq!(kind, Some(ErrorKind::Malformed), "{provider} ends at {end}");
     }
     for dialect in [WireFormat::OpenAiChat, WireFormat::AnthropicMessages] {
         let mut renderer = Renderer::new(dialect, "m", Some(true));
@@ -87,7 +87,7 @@ fn said(reply: &ChatReply) -> Vec<String> {
             PartContent::ToolCall(call) => {
                 format!("call {} {} {}", call.id, call.name, call.arguments)
             }
-            other => panic!("{other:?}"),
+            other => format!("{other:?}"),
         })
         .collect()
 }
