@@ -284,6 +284,29 @@ fn everything_of_a_stream_is_kept() {
     assert_eq!(kinds, expected);
 }
 
+/// What the Responses API says flat, chat completions nest.
+#[test]
+fn sources_are_told_in_the_clients_own_shape() {
+    let events = events([everything().as_bytes()]).unwrap();
+    let nested = json!({"type": "url_citation", "url_citation": {
+        "url": "https://e.com", "title": "E", "start_index": 0, "end_index": 2}});
+    let reply = reply(events.clone());
+    let rendered = protocol::render(WireFormat::OpenAiChat, &reply, "x");
+    let rendered: Value = serde_json::from_slice(&rendered).unwrap();
+    let annotations = &rendered["choices"][0]["message"]["annotations"];
+    assert_eq!(*annotations, json!([nested]));
+    let mut renderer = Renderer::new(WireFormat::OpenAiChat, "x", None);
+    let mut streamed = Vec::new();
+    for event in &events {
+        renderer.push(event, &mut streamed);
+    }
+    let streamed = String::from_utf8(streamed).unwrap();
+    assert!(
+        streamed.contains(&json!({"annotations": [nested]}).to_string()),
+        "{streamed}"
+    );
+}
+
 /// Every event has its number and its place, and the last holds what the others said.
 #[test]
 fn a_rendered_stream_is_numbered_and_adds_up() {

@@ -277,12 +277,7 @@ fn message_json(parts: &[Part], extra: &Extra) -> Value {
                 citations,
             } => {
                 text.push_str(piece);
-                annotations.extend(
-                    citations
-                        .iter()
-                        .filter(|value| is_annotation(value))
-                        .cloned(),
-                );
+                annotations.extend(citations.iter().filter_map(annotation));
             }
             PartContent::Reasoning(piece) => reasoning.push_str(&piece.text),
             PartContent::Refusal { text } => refusal.get_or_insert_default().push_str(text),
@@ -317,11 +312,19 @@ fn message_json(parts: &[Part], extra: &Extra) -> Value {
     Value::Object(message)
 }
 
-/// Whether a citation has the shape of OpenAI's annotations.
-pub(super) fn is_annotation(citation: &Value) -> bool {
-    let kind = citation["type"].as_str().unwrap_or_default();
-    matches!(
-        kind,
-        "url_citation" | "file_citation" | "container_file_citation" | "file_path"
-    )
+/// A citation as an annotation. None where it is another vendor's.
+pub(super) fn annotation(citation: &Value) -> Option<Value> {
+    let kind = citation["type"].as_str()?;
+    match kind {
+        // The Responses API says flat what chat completions nest.
+        "url_citation" if citation[kind].is_null() => {
+            let mut nested = citation.as_object().cloned().unwrap_or_default();
+            nested.shift_remove("type");
+            Some(json!({"type": kind, kind: nested}))
+        }
+        "url_citation" | "file_citation" | "container_file_citation" | "file_path" => {
+            Some(citation.clone())
+        }
+        _ => None,
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::response::{finish_word, is_annotation, shown, usage_json};
+use super::response::{annotation, finish_word, shown, usage_json};
 use super::tools::tool_call_json;
 use super::types::reasoning_detail;
 use crate::chat::event::{ChatEvent, Delta};
@@ -163,11 +163,11 @@ impl StreamRenderer {
                 };
                 Some(json!({"tool_calls": [body]}))
             }
-            Delta::Citation(citation) if is_annotation(citation) => {
-                Some(json!({"annotations": [citation]}))
+            Delta::Citation(citation) => {
+                annotation(citation).map(|annotation| json!({"annotations": [annotation]}))
             }
             Delta::Native(native) if native["audio"].is_object() => Some(native.clone()),
-            Delta::Citation(_) | Delta::Native(_) => None,
+            Delta::Native(_) => None,
         }
     }
 
