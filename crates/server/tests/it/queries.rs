@@ -15,7 +15,11 @@ async fn a_warm_call_makes_no_query() {
     let url = cluster.fresh_database();
     let database = url.rsplit('/').next().unwrap().to_owned();
     let simulator = RunningSimulator::start().await.unwrap();
-    let server = app().setting("database.url", &url).start().await.unwrap();
+    // What calls took is written in batches, off their way; here not before they are over.
+    let server = app()
+        .setting("database.url", &url)
+        .setting("usage.flush_seconds", "60");
+    let server = server.start().await.unwrap();
     let client = server.client();
     create(&client, &at_simulator("warm", &simulator, "gpt-test")).await;
     said(&client.post(CHAT, &chat("warm")).await.unwrap());
