@@ -64,6 +64,23 @@ impl ModelConfiguration {
     }
 }
 
+/// What is still known of a stored row that cannot be read: it is damaged, or a newer
+/// version of the program wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableConfiguration {
+    /// Its identifier.
+    pub id: ModelConfigurationId,
+    /// Its owner; none for a system default.
+    pub organization_id: Option<OrganizationId>,
+    /// What clients select it by.
+    pub name: String,
+    /// Whether it is hidden from selection by name.
+    pub is_archived: bool,
+}
+
+/// A row as it is read in bulk, where one that cannot be read must not hide the others.
+pub type ReadConfiguration = Result<ModelConfiguration, UnreadableConfiguration>;
+
 /// What a model configuration was after one change. Never changed itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfigurationRevision {

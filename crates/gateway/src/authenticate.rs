@@ -1,6 +1,6 @@
 //! Which caller an API key belongs to.
 
-use domain::api_key::{ApiKeyToken, Caller, Scope};
+use domain::api_key::{ApiKeyToken, Caller, Digest256, Scope};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
@@ -12,6 +12,26 @@ use crate::snapshot::Snapshot;
 /// Anthropic's clients send their key in this header.
 const X_API_KEY: &str = "x-api-key";
 
+/// The digest of the key that a request presents. A layer that has computed it leaves it
+/// in the request's extensions, which no client can write to, so that it is not computed
+/// again.
+#[derive(Clone, Copy)]
+pub struct KeyDigest(Digest256);
+
+impl KeyDigest {
+    /// None where the request presents no well-formed key, or more than one.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        presented_digest(headers).ok()
+    }
+
+    /// Whether the snapshot has a caller with this key.
+    #[must_use]
+    pub fn is_known_to(&self, snapshot: &Snapshot) -> bool {
+        snapshot.caller(&self.0).is_some()
+    }
+}
+
 /// The caller of a request, who may call models.
 ///
 /// # Errors
@@ -21,16 +41,27 @@ pub(crate) fn authenticate(
     snapshot: &Snapshot,
     headers: &HeaderMap,
 ) -> Result<Arc<Caller>, CallError> {
-    let token = presented(headers)?
-        .and_then(|text| ApiKeyToken::parse(text).ok())
-        .ok_or_else(CallError::unauthenticated)?;
+    authenticate_digest(snapshot, presented_digest(headers)?)
+}
+
+/// The same for who has the digest already.
+pub(crate) fn authenticate_digest(
+    snapshot: &Snapshot,
+    digest: KeyDigest,
+) -> Result<Arc<Caller>, CallError> {
     let caller = snapshot
-        .caller(&token.digest())
+        .caller(&digest.0)
         .ok_or_else(CallError::unauthenticated)?;
     if !caller.may(Scope::Invoke) {
         return Err(CallError::forbidden());
     }
     Ok(Arc::clone(caller))
+}
+
+fn presented_digest(headers: &HeaderMap) -> Result<KeyDigest, CallError> {
+    let token = presented(headers)?.and_then(|text| ApiKeyToken::parse(text).ok());
+    let token = token.ok_or_else(CallError::unauthenticated)?;
+    Ok(KeyDigest(token.digest()))
 }
 
 /// The key that a request presents.

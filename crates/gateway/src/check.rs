@@ -44,7 +44,7 @@ impl Gateway {
     ) -> Check {
         let snapshot = self.snapshot.load_full();
         let slots = snapshot.slots(organization_id);
-        let entry = Entry::new(configuration.clone(), snapshot.platform(), &slots);
+        let entry = Entry::new(configuration, snapshot.platform(), &slots);
         self.check_entry(organization_id, &entry).await
     }
 
@@ -70,7 +70,7 @@ impl Gateway {
             updated_at: credential.updated_at,
         };
         let slots = Slots::of(&[trusted]);
-        let entry = Entry::new(configuration, &PlatformKeys::default(), &slots);
+        let entry = Entry::new(&configuration, &PlatformKeys::default(), &slots);
         self.check_entry(credential.organization_id, &entry).await
     }
 

@@ -404,7 +404,7 @@ impl CallError {
 
 /// Why one target was skipped, in words.
 fn reason_of(skipped: &Skipped) -> String {
-    let settings = &skipped.entry.configuration.settings;
+    let settings = &skipped.entry.configuration().settings;
     let (name, provider) = (&settings.name, &settings.provider);
     let seconds = whole_seconds(skipped.refusal.wait);
     let reason = match skipped.refusal.reason {

@@ -38,5 +38,6 @@ pub mod trace;
 pub mod upstream;
 
 pub use attempt::CircuitBreakers;
+pub use authenticate::KeyDigest;
 pub use gateway::{Dependencies, Gateway, Settings};
 pub use ingress::router;

@@ -136,7 +136,7 @@ fn keep_computer_use(targets: &mut Vec<Arc<Entry>>) -> Result<(), CallError> {
     if let Some(selected) = targets.first()
         && !speaks_computer_use(selected)
     {
-        let name = &selected.configuration.settings.name;
+        let name = selected.name();
         return Err(CallError::computer_use_unsupported(name));
     }
     targets.retain(|entry| speaks_computer_use(entry));
@@ -144,5 +144,5 @@ fn keep_computer_use(targets: &mut Vec<Arc<Entry>>) -> Result<(), CallError> {
 }
 
 fn speaks_computer_use(entry: &Entry) -> bool {
-    entry.configuration.settings.is_computer_use_model
+    entry.configuration().settings.is_computer_use_model
 }

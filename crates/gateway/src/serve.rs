@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::{HeaderMap, Request, Response};
+use http::request::Parts;
+use http::{Request, Response};
 use providers::chat::WireFormat;
 use providers::pass_through::Envelope;
 
 use crate::attempt::{Answer, Call, attempt};
-use crate::authenticate::authenticate;
+use crate::authenticate::{KeyDigest, authenticate, authenticate_digest};
 use crate::error::CallError;
 use crate::gateway::Gateway;
 use crate::ingress::{answer, body};
@@ -24,7 +25,7 @@ pub(crate) async fn serve(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let mut meter = CallMeter::begin(gateway, dialect, &parts.headers);
-    match call(gateway, dialect, &parts.headers, body, &mut meter).await {
+    match call(gateway, dialect, &parts, body, &mut meter).await {
         Ok(answer) => answer::success(dialect, answer, meter),
         Err(error) => answer::failure(dialect, error, meter),
     }
@@ -35,12 +36,16 @@ pub(crate) async fn serve(
 async fn call(
     gateway: &Gateway,
     dialect: WireFormat,
-    headers: &HeaderMap,
+    parts: &Parts,
     body: Body,
     meter: &mut CallMeter,
 ) -> Result<Answer, CallError> {
     let snapshot = gateway.snapshot.load_full();
-    let caller = authenticate(&snapshot, headers)?;
+    let headers = &parts.headers;
+    let caller = match parts.extensions.get::<KeyDigest>() {
+        Some(digest) => authenticate_digest(&snapshot, *digest)?,
+        None => authenticate(&snapshot, headers)?,
+    };
     meter.caller_is(&caller);
     meter.stage_ends("authenticate");
     let (body, _room) = body::read(headers, body, &gateway.limits, &gateway.body_room).await?;

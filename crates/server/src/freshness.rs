@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use domain::api_key::ApiKeyToken;
-use http::{HeaderMap, Method, header};
+use gateway::KeyDigest;
+use http::Method;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -56,22 +56,9 @@ impl UnknownKeys {
         }
     }
 
-    fn knows(&self, headers: &HeaderMap) -> bool {
-        let bearer = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let bearer = bearer
-            .and_then(|value| value.split_once(' '))
-            .map(|(_, token)| token);
-        let own = headers
-            .get("x-api-key")
-            .and_then(|value| value.to_str().ok());
-        let Some(Ok(token)) = bearer.or(own).map(|text| ApiKeyToken::parse(text.trim())) else {
-            // No key can be found for it; the gateway says so.
-            return true;
-        };
-        let snapshot = self.snapshots.current().load();
-        snapshot.caller(&token.digest()).is_some()
+    /// A request without a key that could be found needs no look; the gateway says so.
+    fn knows(&self, digest: Option<KeyDigest>) -> bool {
+        digest.is_none_or(|digest| digest.is_known_to(&self.snapshots.current().load()))
     }
 
     /// Looks, unless somebody has just looked: guesses of keys must not become load on
@@ -88,11 +75,15 @@ impl UnknownKeys {
 /// The layer for [`UnknownKeys`].
 pub async fn before_unknown_keys(
     State(unknown_keys): State<UnknownKeys>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    if !unknown_keys.knows(request.headers()) {
+    let digest = KeyDigest::of(request.headers());
+    if !unknown_keys.knows(digest) {
         unknown_keys.look().await;
+    }
+    if let Some(digest) = digest {
+        request.extensions_mut().insert(digest);
     }
     next.run(request).await
 }

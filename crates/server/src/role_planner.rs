@@ -20,7 +20,7 @@ impl RolePlanner for SnapshotPlanner {
         let mut taken: Vec<Arc<Entry>> = Vec::new();
         let mut steps = vec![PlanStep {
             role,
-            model_configuration_id: first.entry.map(|entry| entry.configuration.id),
+            model_configuration_id: first.entry.map(|entry| entry.id()),
             is_taken: first.entry.is_some(),
             reason: why_first(role, source),
         }];
@@ -41,7 +41,7 @@ impl RolePlanner for SnapshotPlanner {
             };
             steps.push(PlanStep {
                 role: *fallback,
-                model_configuration_id: found.entry.map(|entry| entry.configuration.id),
+                model_configuration_id: found.entry.map(|entry| entry.id()),
                 is_taken,
                 reason,
             });
@@ -85,8 +85,8 @@ fn why_fallback(role: AgentRole, fallback: AgentRole, source: RoleSource) -> Str
 }
 
 fn target(entry: &Entry) -> PlannedTarget {
-    let row = &entry.configuration;
-    let route = entry.route.as_ref();
+    let row = entry.configuration();
+    let route = entry.route();
     let is_called = route.ok();
     PlannedTarget {
         model_configuration_id: row.id,
@@ -113,7 +113,7 @@ fn protocol(route: &Route) -> Option<String> {
 }
 
 fn problem(entry: &Entry) -> Option<String> {
-    match &entry.route {
+    match entry.route() {
         Err(reason) => Some(reason.message.clone()),
         Ok(route) => match route.key {
             KeySource::Missing | KeySource::Unusable { .. } => Some(key(route).reason),

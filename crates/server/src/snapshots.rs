@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use domain::id::OrganizationId;
-use domain::model_configuration::ModelConfiguration;
-use gateway::snapshot::{InstallationRows, OrganizationRows, PlatformKeys, Snapshot, SystemRows};
+use domain::model_configuration::ReadConfiguration;
+use gateway::snapshot::{
+    InstallationRows, OrganizationRows, PlatformKeys, Snapshot, SnapshotBuilder, SystemRows,
+};
 use store::changes::{self, Change, ChangeFeed, News};
 use store::{
     Database, StoreError, agent_roles, api_keys, model_configurations, provider_credentials,
@@ -139,7 +141,7 @@ impl Snapshots {
         let roles = agent_roles::list_everything(&self.database).await?;
         let rows = InstallationRows {
             api_keys,
-            configurations: model_configurations::list_everything(&self.database).await?,
+            configurations: Vec::new(),
             roles: roles
                 .into_iter()
                 .map(|it| (it.organization_id, it.role, it.model_configuration_id))
@@ -147,11 +149,15 @@ impl Snapshots {
             credentials: provider_credentials::list_everything(&self.database).await?,
             rate_limits: rate_limits::list_everything(&self.database).await?,
         };
+        let mut builder = SnapshotBuilder::new(self.platform.borrow().clone(), rows);
+        let mut configurations = model_configurations::everything(&self.database);
+        while let Some(page) = configurations.next_page().await? {
+            say_unreadable(&page);
+            builder.add(page);
+        }
         self.prices.read(&self.database).await?;
         self.sealed.replace_all(secrets, keys);
-        let platform = self.platform.borrow().clone();
-        let snapshot = Snapshot::build(revision, platform, rows);
-        self.snapshot.store(Arc::new(snapshot));
+        self.snapshot.store(Arc::new(builder.finish(revision)));
         self.revision.send_replace(revision);
         Ok(())
     }
@@ -165,56 +171,42 @@ impl Snapshots {
         let roles = agent_roles::of(&self.database, Some(id)).await?;
         let credentials = provider_credentials::list(&self.database, id).await?;
         let rate_limits = rate_limits::of(&self.database, id).await?;
-        let configurations = self.readable_rows_of(Some(id)).await?;
+        let configurations = model_configurations::list_owned(&self.database, Some(id)).await?;
+        say_unreadable(&configurations);
         self.sealed.replace(Some(id), secrets, key);
-        let before = self.snapshot.load();
-        let next = match configurations {
-            Some(configurations) => {
-                let rows = OrganizationRows {
-                    api_keys,
-                    configurations,
-                    roles,
-                    credentials,
-                    rate_limits,
-                };
-                before.with_organization(revision, id, rows)
-            }
-            None => before.with_api_keys(revision, id, api_keys),
+        let rows = OrganizationRows {
+            api_keys,
+            configurations,
+            roles,
+            credentials,
+            rate_limits,
         };
+        let next = self.snapshot.load().with_organization(revision, id, rows);
         self.snapshot.store(Arc::new(next));
         Ok(())
     }
 
     async fn read_system_defaults(&self, revision: i64) -> Result<(), StoreError> {
-        let roles = agent_roles::of(&self.database, None).await?;
-        if let Some(configurations) = self.readable_rows_of(None).await? {
-            let rows = SystemRows {
-                configurations,
-                roles,
-            };
-            let next = self.snapshot.load().with_system(revision, rows);
-            self.snapshot.store(Arc::new(next));
-        }
+        let configurations = model_configurations::list_owned(&self.database, None).await?;
+        say_unreadable(&configurations);
+        let rows = SystemRows {
+            configurations,
+            roles: agent_roles::of(&self.database, None).await?,
+        };
+        let next = self.snapshot.load().with_system(revision, rows);
+        self.snapshot.store(Arc::new(next));
         Ok(())
     }
+}
 
-    /// One owner's configurations, or nothing where a row of them is damaged: that will
-    /// not pass, and what others change, a revoked key above all, must not wait for it.
-    async fn readable_rows_of(
-        &self,
-        owner: Option<OrganizationId>,
-    ) -> Result<Option<Vec<ModelConfiguration>>, StoreError> {
-        match model_configurations::list_owned(&self.database, owner).await {
-            Ok(rows) => Ok(Some(rows)),
-            Err(error @ StoreError::Corrupt(_)) => {
-                tracing::error!(
-                    %error,
-                    organization.id = owner.map(tracing::field::display),
-                    "a model configuration is damaged; those of its owner stay as they were read last"
-                );
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+/// A damaged row will not mend itself, and what others change, a revoked key above all,
+/// must not wait for it: it stays in the snapshot as one that cannot be called.
+fn say_unreadable(rows: &[ReadConfiguration]) {
+    for row in rows.iter().filter_map(|row| row.as_ref().err()) {
+        tracing::error!(
+            model_configuration.id = %row.id,
+            organization.id = row.organization_id.map(tracing::field::display),
+            "a model configuration cannot be read, and is not called"
+        );
     }
 }

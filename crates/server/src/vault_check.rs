@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
-use domain::id::{Alias, OrganizationId};
+use domain::id::{Alias, ModelConfigurationId, OrganizationId};
 use domain::model_configuration::ModelConfiguration;
 use domain::provider_credential::ProviderCredential;
 use providers::slots::SLOT_ORIGIN;
@@ -21,6 +21,8 @@ pub struct OpenedEverything {
     pub opened: usize,
     /// What refers to a secret that does not open, and why not; nothing of a secret.
     pub failures: Vec<String>,
+    /// Model configurations that cannot be read; what they refer to is not known.
+    pub unreadable: Vec<ModelConfigurationId>,
     /// Sealed secrets that nothing refers to: they wait for their destruction.
     pub unreferenced: usize,
 }
@@ -45,18 +47,28 @@ pub async fn open_everything(
             .map(|row| (row.organization_id, wrapped_key(row)))
             .collect();
     let mut result = OpenedEverything::default();
-    for configuration in store::model_configurations::list_everything(database).await? {
-        let Some(alias) = &configuration.api_key_alias else {
-            continue;
-        };
-        let secret = secrets.remove(alias);
-        let key = keys.get(&configuration.organization_id);
-        match open_one(vault, &configuration, alias, secret.as_ref(), key) {
-            Ok(()) => result.opened += 1,
-            Err(error) => result.failures.push(format!(
-                "model configuration `{}` ({}): {error:#}",
-                configuration.settings.name, configuration.id
-            )),
+    let mut configurations = store::model_configurations::everything(database);
+    while let Some(page) = configurations.next_page().await? {
+        for row in page {
+            let configuration = match row {
+                Ok(configuration) => configuration,
+                Err(row) => {
+                    result.unreadable.push(row.id);
+                    continue;
+                }
+            };
+            let Some(alias) = &configuration.api_key_alias else {
+                continue;
+            };
+            let secret = secrets.remove(alias);
+            let key = keys.get(&configuration.organization_id);
+            match open_one(vault, &configuration, alias, secret.as_ref(), key) {
+                Ok(()) => result.opened += 1,
+                Err(error) => result.failures.push(format!(
+                    "model configuration `{}` ({}): {error:#}",
+                    configuration.settings.name, configuration.id
+                )),
+            }
         }
     }
     for row in store::provider_credentials::list_everything(database).await? {

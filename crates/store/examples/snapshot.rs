@@ -55,10 +55,11 @@ async fn measure(engine: &str, url: String) {
         transaction.commit().await.unwrap();
     }
     let started = Instant::now();
-    let rows = model_configurations::list_everything(&database)
-        .await
-        .unwrap()
-        .len();
+    let mut pages = model_configurations::everything(&database);
+    let mut rows = 0;
+    while let Some(page) = pages.next_page().await.unwrap() {
+        rows += page.len();
+    }
     println!("{engine}: {rows} configurations in {:?}", started.elapsed());
     let started = Instant::now();
     let owner = Some(OrganizationId(Uuid::from_u128(1)));

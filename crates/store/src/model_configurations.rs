@@ -4,7 +4,9 @@
 //! that restoring is copying and every number of `additional_params` stays as it was.
 
 use domain::id::{ModelConfigurationId, OrganizationId};
-use domain::model_configuration::{ModelConfiguration, ModelConfigurationRevision};
+use domain::model_configuration::{
+    ModelConfiguration, ModelConfigurationRevision, ReadConfiguration, UnreadableConfiguration,
+};
 use sqlx::any::AnyRow;
 
 use crate::changes::Change;
@@ -28,51 +30,69 @@ pub async fn list(
     all(&database.fetch(statement).await?, read)
 }
 
-/// Every row of every organisation and every system default, for a snapshot.
-///
-/// It holds them all at once; [`page_of_everything`] does not.
-pub async fn list_everything(database: &Database) -> Result<Vec<ModelConfiguration>, StoreError> {
-    let mut rows: Vec<ModelConfiguration> = Vec::new();
-    loop {
-        let last = rows.last().map(|row| row.id);
-        let page = page_of_everything(database, last, 1000).await?;
-        if page.is_empty() {
-            return Ok(rows);
-        }
-        rows.extend(page);
-    }
-}
+/// How many rows of everything are read at once.
+const PAGE: i64 = 500;
 
-/// The next `limit` rows of everything by id, after the row `last` of the page before.
+/// Every row of every organisation and every system default by id, for a snapshot: page
+/// by page, so that whoever reads them need not hold them all.
 ///
 /// Pages are read one by one, not in one transaction: what changes meanwhile is in the
 /// change feed after the revision that was current when the first page was asked for.
-pub async fn page_of_everything(
-    database: &Database,
-    last: Option<ModelConfigurationId>,
-    limit: u32,
-) -> Result<Vec<ModelConfiguration>, StoreError> {
-    let statement = sqlx::query(
-        "SELECT id, organization_id, revision, settings, api_key_alias, created_at, updated_at
-         FROM model_configurations WHERE id > $1 ORDER BY id LIMIT $2",
-    )
-    .bind(last.map_or_else(String::new, |id| id.to_string()))
-    .bind(i64::from(limit));
-    all(&database.fetch(statement).await?, read)
+pub struct Everything<'database> {
+    database: &'database Database,
+    /// The id of the last row that was read, as its column has it: it may be damaged.
+    last: String,
+}
+
+/// Reads everything from the beginning.
+#[must_use]
+pub const fn everything(database: &Database) -> Everything<'_> {
+    Everything {
+        database,
+        last: String::new(),
+    }
+}
+
+impl Everything<'_> {
+    /// The next page; none where there is nothing left. The same page comes again after
+    /// an error.
+    ///
+    /// # Errors
+    /// When the database cannot be read. A row that cannot be read is no error.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<ReadConfiguration>>, StoreError> {
+        let statement = sqlx::query(
+            "SELECT id, organization_id, name, is_archived, revision, settings, api_key_alias,
+                    created_at, updated_at
+             FROM model_configurations WHERE id > $1 ORDER BY id LIMIT $2",
+        )
+        .bind(self.last.as_str())
+        .bind(PAGE);
+        let rows = self.database.fetch(statement).await?;
+        let Some(last) = rows.last() else {
+            return Ok(None);
+        };
+        self.last = last.value("id")?;
+        Ok(Some(rows.iter().filter_map(read_or_name).collect()))
+    }
 }
 
 /// One organisation's own rows (or, with none, the system defaults), for a snapshot.
+///
+/// # Errors
+/// When the database cannot be read. A row that cannot be read is no error.
 pub async fn list_owned(
     database: &Database,
     organization_id: Option<OrganizationId>,
-) -> Result<Vec<ModelConfiguration>, StoreError> {
+) -> Result<Vec<ReadConfiguration>, StoreError> {
     let statement = sqlx::query(
-        "SELECT id, organization_id, revision, settings, api_key_alias, created_at, updated_at
+        "SELECT id, organization_id, name, is_archived, revision, settings, api_key_alias,
+                created_at, updated_at
          FROM model_configurations WHERE COALESCE(organization_id, '') = $1
          ORDER BY created_at, id",
     )
     .bind(owner(organization_id));
-    all(&database.fetch(statement).await?, read)
+    let rows = database.fetch(statement).await?;
+    Ok(rows.iter().filter_map(read_or_name).collect())
 }
 
 /// One row that `organization_id` sees: its own, or a system default.
@@ -212,6 +232,42 @@ pub async fn update(
     add_revision(transaction, row).await
 }
 
+/// Puts a row and its first revision in the place of one that cannot be read. Its
+/// revisions go with it: they were as damaged, or are of a version that this one is not.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when an unarchived row of the same owner has the name;
+/// [`StoreError::Busy`] when the row is no longer there.
+pub async fn replace_unreadable(
+    transaction: &mut WriteTransaction,
+    row: &ModelConfiguration,
+) -> Result<(), StoreError> {
+    let revisions =
+        sqlx::query("DELETE FROM model_configuration_revisions WHERE model_configuration_id = $1")
+            .bind(row.id.to_string());
+    transaction.execute(revisions).await?;
+    let statement = sqlx::query(
+        "UPDATE model_configurations
+         SET name = $3, is_archived = $4, revision = $5, settings = $6, api_key_alias = $7,
+             created_at = $8, updated_at = $9
+         WHERE id = $1 AND COALESCE(organization_id, '') = $2",
+    )
+    .bind(row.id.to_string())
+    .bind(owner(row.organization_id))
+    .bind(row.settings.name.as_str())
+    .bind(i64::from(row.settings.is_archived))
+    .bind(row.revision)
+    .bind(json(&row.settings)?)
+    .bind(optional_text(row.api_key_alias.as_ref()))
+    .bind(row.created_at.as_microsecond())
+    .bind(row.updated_at.as_microsecond());
+    let replaced = transaction.execute(statement).await;
+    if replaced.map_err(|error| error.or_conflict("name"))? == 0 {
+        return Err(StoreError::Busy);
+    }
+    add_revision(transaction, row).await
+}
+
 async fn add_revision(
     transaction: &mut WriteTransaction,
     row: &ModelConfiguration,
@@ -308,6 +364,31 @@ fn read(row: &AnyRow) -> Result<ModelConfiguration, StoreError> {
         api_key_alias: row.parsed_optional("api_key_alias")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
+    })
+}
+
+/// The row, or what the columns that are never damaged together with it say of it. A row
+/// that does not even say what and whose it is can be selected by nobody: it is left out.
+fn read_or_name(row: &AnyRow) -> Option<ReadConfiguration> {
+    let error = match read(row) {
+        Ok(read) => return Some(Ok(read)),
+        Err(error) => error,
+    };
+    let named = name_unreadable(row);
+    if named.is_err() {
+        let id: Option<String> = row.value("id").ok();
+        tracing::error!(%error, model_configuration.id = id, "nobody's model configuration");
+    }
+    named.ok().map(Err)
+}
+
+fn name_unreadable(row: &AnyRow) -> Result<UnreadableConfiguration, StoreError> {
+    let is_archived: i64 = row.value("is_archived")?;
+    Ok(UnreadableConfiguration {
+        id: row.parsed("id")?,
+        organization_id: row.parsed_optional("organization_id")?,
+        name: row.value("name")?,
+        is_archived: is_archived != 0,
     })
 }
 

@@ -162,7 +162,7 @@ async fn try_target(
     limit: Limit,
     meter: &mut CallMeter,
 ) -> Result<Answer, Left> {
-    let max_retries = entry.route.as_ref().map_or(0, |route| route.max_retries);
+    let max_retries = entry.route().map_or(0, |route| route.max_retries);
     let mut tries = 0;
     let mut failure = None;
     loop {

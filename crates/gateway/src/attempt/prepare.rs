@@ -77,10 +77,9 @@ pub(crate) async fn prepare<'a>(
     organization_id: OrganizationId,
     entry: &'a Entry,
 ) -> Result<Prepared<'a>, CallError> {
-    let name = &entry.configuration.settings.name;
+    let name = entry.name();
     let route = entry
-        .route
-        .as_ref()
+        .route()
         .map_err(|reason| CallError::uncallable(name, &reason.message))?;
     let target = routed(call, &route.target)?;
     let (mut request, passage, losses) = translate(call, target)?;

@@ -83,9 +83,9 @@ pub(crate) fn failure(
 
 fn say_what_happened(dialect: WireFormat, meter: &CallMeter, headers: &mut HeaderMap) {
     if let Some(entry) = meter.entry() {
-        let id = entry.configuration.id.to_string();
+        let id = entry.id().to_string();
         insert_text(headers, MODEL_CONFIGURATION, &id);
-        insert_text(headers, PROVIDER, &entry.configuration.settings.provider);
+        insert_text(headers, PROVIDER, &entry.configuration().settings.provider);
     }
     headers.insert(ATTEMPTS, HeaderValue::from(meter.attempts()));
     if let Some(standing) = meter.standing() {
@@ -143,7 +143,7 @@ fn forward_headers(answer: &Answer, headers: &mut HeaderMap) {
 }
 
 fn has_own_key(entry: &Entry) -> bool {
-    let route = entry.route.as_ref();
+    let route = entry.route();
     route.is_ok_and(|route| matches!(route.key, KeySource::Own(_) | KeySource::Slot(_)))
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn list(
     let listed = authenticate(&snapshot, &headers).map(|caller| {
         let organization_id = caller.organization_id;
         let named = snapshot.selectable(organization_id);
-        let named = named.map(|entry| model(dialect, &entry.configuration.settings.name, entry));
+        let named = named.map(|entry| model(dialect, entry.name(), entry));
         let roles = AgentRole::ALL.into_iter().filter_map(|role| {
             let entry = snapshot.role(organization_id, role).entry?;
             Some(model(dialect, &format!("{ROLE_PREFIX}{role}"), entry))
@@ -78,8 +78,8 @@ pub(super) async fn get(
     let found = authenticate(&snapshot, &headers).and_then(|caller| {
         let selected = select(&snapshot, caller.organization_id, &selector)?;
         let id = match selected.role {
-            Some(_) => &selector,
-            None => &selected.entry.configuration.settings.name,
+            Some(_) => selector.as_str(),
+            None => selected.entry.name(),
         };
         Ok(model(dialect, id, selected.entry))
     });
@@ -97,7 +97,7 @@ fn dialect(headers: &HeaderMap) -> WireFormat {
 
 /// One entry, under what selects it.
 fn model(dialect: WireFormat, id: &str, entry: &Entry) -> Value {
-    let row = &entry.configuration;
+    let row = entry.glance();
     match dialect {
         WireFormat::OpenAiChat | WireFormat::OpenAiResponses => json!({
             "id": id,

@@ -99,7 +99,7 @@ fn estimate(envelope: &Envelope, plan: &Plan) -> u64 {
                 .ok()
         });
     let configured = plan.targets.first().and_then(|entry| {
-        let bound = entry.configuration.settings.max_tokens?;
+        let bound = entry.configuration().settings.max_tokens?;
         u64::try_from(bound).ok()
     });
     let output = asked.or(configured).unwrap_or(MOST_OUTPUT_RESERVED);

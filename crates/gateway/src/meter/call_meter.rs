@@ -178,7 +178,7 @@ impl CallMeter {
             return;
         };
         self.usage = usage;
-        let Ok(route) = &attempt.entry.route else {
+        let Ok(route) = attempt.entry.route() else {
             return;
         };
         let provider = route.target.provider.name.as_str();
@@ -187,8 +187,8 @@ impl CallMeter {
                 time,
                 time_to_first_byte: attempt.time_to_first_byte,
                 number: self.attempts,
-                model_configuration_id: attempt.entry.configuration.id,
-                revision: attempt.entry.configuration.revision,
+                model_configuration_id: attempt.entry.configuration().id,
+                revision: attempt.entry.configuration().revision,
                 provider,
                 model: route.target.model.clone(),
                 origin: route.target.origin.clone(),
@@ -199,7 +199,7 @@ impl CallMeter {
         let metrics = &self.gateway.metrics;
         metrics.attempt_ends(route.metrics(metrics), outcome, usage);
         let Some(caller) = &self.caller else { return };
-        let configuration = &attempt.entry.configuration;
+        let configuration = attempt.entry.configuration();
         let cost_micros = usage.and_then(|usage| self.gateway.cost(&route.target, usage));
         self.ended = Some(Box::new(AttemptRecord {
             call_id: self.call_id,
@@ -306,11 +306,11 @@ impl CallMeter {
     }
 
     fn route(&self) -> Option<&Route> {
-        self.entry.as_ref()?.route.as_ref().ok()
+        self.entry.as_ref()?.route().ok()
     }
 
     fn log(&self, status: u16, outcome: Outcome, duration: Duration) {
-        let configuration = self.entry.as_ref().map(|entry| &entry.configuration);
+        let configuration = self.entry.as_ref().map(|entry| entry.configuration());
         let caller = self.caller.as_ref();
         let usage = self.usage;
         tracing::info!(

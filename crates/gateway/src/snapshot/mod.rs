@@ -4,22 +4,27 @@
 //! from the last (organisations that did not change are shared, not copied) and
 //! swaps it in; a call keeps the one it began with.
 
+mod builder;
 mod configurations;
 mod entry;
 mod keys;
 mod organization;
+mod packed;
 
 use std::sync::Arc;
 
 use domain::agent_role::{self, AgentRole, RoleAssignments, RoleSource};
 use domain::api_key::{ApiKey, Caller, Digest256};
 use domain::id::{ApiKeyId, ModelConfigurationId, OrganizationId};
-use domain::model_configuration::ModelConfiguration;
+use domain::model_configuration::ReadConfiguration;
 use domain::provider_credential::ProviderCredential;
 use domain::rate_limits::{OrganizationLimits, RateLimits};
 use imbl::HashMap;
 
+pub use builder::SnapshotBuilder;
 pub use configurations::Configurations;
+use configurations::Unordered;
+use entry::Circumstances;
 pub use entry::{Entry, Route, Uncallable};
 pub use keys::{KeySource, PlatformKeys, Slots};
 use organization::Organization;
@@ -42,7 +47,7 @@ pub struct InstallationRows {
     pub api_keys: Vec<(Digest256, ApiKey)>,
     /// Configurations, oldest first, archived ones included; those without an organisation
     /// are the system defaults.
-    pub configurations: Vec<ModelConfiguration>,
+    pub configurations: Vec<ReadConfiguration>,
     /// Who assigned which configuration to which role.
     pub roles: Vec<(Option<OrganizationId>, AgentRole, ModelConfigurationId)>,
     /// Credentials that organisations brought for all their configurations.
@@ -55,7 +60,7 @@ pub struct InstallationRows {
 #[derive(Default)]
 pub struct SystemRows {
     /// The system defaults, oldest first.
-    pub configurations: Vec<ModelConfiguration>,
+    pub configurations: Vec<ReadConfiguration>,
     /// The roles that have one for every organisation.
     pub roles: RoleAssignments,
 }
@@ -74,7 +79,7 @@ pub struct OrganizationRows {
     /// Its keys that are not revoked, by digest.
     pub api_keys: Vec<(Digest256, ApiKey)>,
     /// Its own configurations, oldest first, archived ones included.
-    pub configurations: Vec<ModelConfiguration>,
+    pub configurations: Vec<ReadConfiguration>,
     /// The roles that it has assigned configurations to.
     pub roles: RoleAssignments,
     /// The credentials that it brought for all its configurations.
@@ -93,45 +98,11 @@ impl Snapshot {
         }
     }
 
-    /// The full build, from every row of the installation.
+    /// The full build, from every row of the installation. [`SnapshotBuilder`] does not need
+    /// to be given all of them at once.
     #[must_use]
     pub fn build(revision: i64, platform: PlatformKeys, rows: InstallationRows) -> Self {
-        let mut organizations =
-            std::collections::HashMap::<OrganizationId, OrganizationRows>::new();
-        let mut system = SystemRows::default();
-        for (digest, key) in rows.api_keys {
-            let owner = organizations.entry(key.organization_id).or_default();
-            owner.api_keys.push((digest, key));
-        }
-        for row in rows.configurations {
-            let owned = match row.organization_id {
-                Some(id) => &mut organizations.entry(id).or_default().configurations,
-                None => &mut system.configurations,
-            };
-            owned.push(row);
-        }
-        for (owner, role, id) in rows.roles {
-            let assignments = match owner {
-                Some(owner) => &mut organizations.entry(owner).or_default().roles,
-                None => &mut system.roles,
-            };
-            assignments.set(role, id);
-        }
-        for (owner, api_key_id, limits) in rows.rate_limits {
-            let owned = organizations.entry(owner).or_default();
-            owned.rate_limits.set(api_key_id, limits);
-        }
-        for row in rows.credentials {
-            let owner = organizations.entry(row.organization_id).or_default();
-            owner.credentials.push(row);
-        }
-        let mut snapshot = Self::empty(platform);
-        snapshot.set_system(system);
-        for (id, rows) in organizations {
-            snapshot.set_organization(id, rows);
-        }
-        snapshot.revision = revision;
-        snapshot
+        SnapshotBuilder::new(platform, rows).finish(revision)
     }
 
     /// The next snapshot, in which one organisation owns exactly `rows`.
@@ -144,22 +115,6 @@ impl Snapshot {
     ) -> Self {
         let mut next = self.clone();
         next.set_organization(organization_id, rows);
-        next.revision = revision;
-        next
-    }
-
-    /// The next snapshot, where only the keys of one organisation are read anew, and its
-    /// configurations stay as they are.
-    #[must_use]
-    pub fn with_api_keys(
-        &self,
-        revision: i64,
-        organization_id: OrganizationId,
-        api_keys: Vec<(Digest256, ApiKey)>,
-    ) -> Self {
-        let mut next = self.clone();
-        let kept = next.organizations.get(&organization_id).cloned();
-        next.set(organization_id, api_keys, kept.unwrap_or_default());
         next.revision = revision;
         next
     }
@@ -251,9 +206,10 @@ impl Snapshot {
     pub fn selectable(&self, organization_id: OrganizationId) -> impl Iterator<Item = &Arc<Entry>> {
         let organization = self.organizations.get(&organization_id);
         let own = organization.map(|organization| organization.configurations.as_ref());
-        let defaults = self.system_defaults.named().filter(move |entry| {
-            own.is_none_or(|own| own.by_name(&entry.configuration.settings.name).is_none())
-        });
+        let defaults = self
+            .system_defaults
+            .named()
+            .filter(move |entry| own.is_none_or(|own| own.by_name(entry.name()).is_none()));
         let defaults =
             defaults.filter_map(move |entry| self.called_default(organization, Some(entry)));
         own.into_iter()
@@ -273,43 +229,52 @@ impl Snapshot {
         }))
     }
 
-    fn set_organization(&mut self, id: OrganizationId, rows: OrganizationRows) {
-        let slots = Slots::of(&rows.credentials);
-        let configurations = Configurations::new(rows.configurations, &self.platform, &slots);
-        let organization = Organization {
-            slots: Arc::new(slots),
-            configurations: Arc::new(configurations),
-            roles: Arc::new(rows.roles),
-            limits: Arc::new(rows.rate_limits),
-            ..Organization::default()
-        };
-        self.set(id, rows.api_keys, organization);
+    fn set_organization(&mut self, id: OrganizationId, mut rows: OrganizationRows) {
+        let slots = Arc::new(Slots::of(&rows.credentials));
+        let circumstances = Circumstances::of_organization(id, &self.platform, &slots);
+        let mut configurations = Unordered::new(circumstances);
+        configurations.extend(std::mem::take(&mut rows.configurations));
+        self.put_organization(id, rows, slots, configurations);
     }
 
-    /// Puts an organisation in, with these keys in place of those that it has.
-    fn set(
+    /// Puts an organisation in, in place of what it was. Its configurations are not those
+    /// of `rows`.
+    fn put_organization(
         &mut self,
         id: OrganizationId,
-        keys: Vec<(Digest256, ApiKey)>,
-        mut organization: Organization,
+        rows: OrganizationRows,
+        slots: Arc<Slots>,
+        configurations: Unordered,
     ) {
         if let Some(before) = self.organizations.get(&id) {
             for digest in before.api_keys.iter() {
                 self.callers.remove(digest);
             }
         }
-        organization.api_keys = keys.iter().map(|(digest, _)| *digest).collect();
-        for (digest, key) in keys {
+        let api_keys = rows.api_keys.iter().map(|(digest, _)| *digest).collect();
+        for (digest, key) in rows.api_keys {
             self.callers.insert(digest, Arc::new(caller_of(key)));
         }
+        let organization = Organization {
+            api_keys,
+            configurations: Arc::new(configurations.finish()),
+            roles: Arc::new(rows.roles),
+            slots,
+            limits: Arc::new(rows.rate_limits),
+            own_defaults: Arc::default(),
+        };
         self.organizations.insert(id, organization);
     }
 
     fn set_system(&mut self, rows: SystemRows) {
-        let nobodys = Slots::default();
-        let configurations = Configurations::new(rows.configurations, &self.platform, &nobodys);
-        self.system_defaults = Arc::new(configurations);
-        self.system_roles = Arc::new(rows.roles);
+        let mut configurations = Unordered::new(Circumstances::of_system(&self.platform));
+        configurations.extend(rows.configurations);
+        self.put_system(configurations, rows.roles);
+    }
+
+    fn put_system(&mut self, configurations: Unordered, roles: RoleAssignments) {
+        self.system_defaults = Arc::new(configurations.finish());
+        self.system_roles = Arc::new(roles);
         let with_slots: Vec<OrganizationId> = self
             .organizations
             .iter()

@@ -8,6 +8,7 @@ use domain::api_key::Digest256;
 use domain::id::ModelConfigurationId;
 use domain::rate_limits::OrganizationLimits;
 
+use super::entry::Circumstances;
 use super::{Configurations, Entry, PlatformKeys, Slots};
 
 /// What belongs to one organisation.
@@ -39,23 +40,27 @@ impl Organization {
         &'snapshot self,
         default: &'snapshot Arc<Entry>,
         all: &Configurations,
-        platform: &PlatformKeys,
+        platform: &Arc<PlatformKeys>,
     ) -> &'snapshot Arc<Entry> {
-        let settings = &default.configuration.settings;
-        if !self.slots.cover(&settings.provider) {
+        let is_covered = |entry: &Entry| {
+            !self.slots.is_empty() && self.slots.cover(&entry.configuration().settings.provider)
+        };
+        if !is_covered(default) {
             return default;
         }
         let own = self.own_defaults.get_or_init(|| {
-            let covered = all.iter().filter(|entry| {
-                let settings = &entry.configuration.settings;
-                self.slots.cover(&settings.provider)
+            let circumstances = Arc::new(Circumstances {
+                organization_id: None,
+                platform: Arc::clone(platform),
+                slots: Arc::clone(&self.slots),
             });
+            let covered = all.iter().filter(|entry| is_covered(entry));
             let own = covered.map(|entry| {
-                let row = entry.configuration.clone();
-                (row.id, Arc::new(Entry::new(row, platform, &self.slots)))
+                let own = Entry::packed(entry.configuration(), Arc::clone(&circumstances));
+                (own.id(), Arc::new(own))
             });
             own.collect()
         });
-        own.get(&default.configuration.id).unwrap_or(default)
+        own.get(&default.id()).unwrap_or(default)
     }
 }

@@ -309,7 +309,7 @@ async fn the_next_call_sees_the_next_snapshot() {
         .expect("an answer");
     assert_eq!(revoked.status, StatusCode::UNAUTHORIZED);
     let rows = OrganizationRows {
-        configurations: vec![renamed],
+        configurations: vec![Ok(renamed)],
         ..OrganizationRows::default()
     };
     let next = gateway

@@ -322,7 +322,7 @@ impl Workshop {
         let scopes = BTreeSet::from(Scope::WITHIN_ORGANIZATION);
         let mut keys: Vec<_> = (1..=2).map(|number| key(number, scopes.clone())).collect();
         keys.push(key(3, BTreeSet::from([Scope::Manage])));
-        let rows = self.rows.iter().map(|row| row.configuration.clone());
+        let rows = self.rows.iter().map(|row| Ok(row.configuration.clone()));
         let platform = self.platform_keys.keys().cloned().collect();
         let rows = InstallationRows {
             api_keys: keys,

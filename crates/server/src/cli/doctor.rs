@@ -82,6 +82,7 @@ impl Doctor {
             )?,
             Ok(Some(database)) => {
                 report.add("database", &check_database(&database).await)?;
+                report.add("rows", &check_rows(&database).await)?;
                 report.add("vault", &check_vault(&settings, &database).await)?;
             }
         }
@@ -174,6 +175,37 @@ async fn check_database(database: &store::Database) -> Finding {
         Ok(()) => Good("answers, and its schema is current".to_owned()),
         Err(error) => bad(&error, "is it running, and is database.url right?"),
     }
+}
+
+/// Rows that cannot be read do not stop a server, and their owners see only that they
+/// cannot be called.
+async fn check_rows(database: &store::Database) -> Finding {
+    let mut pages = store::model_configurations::everything(database);
+    let (mut readable, mut unreadable) = (0_usize, Vec::new());
+    loop {
+        match pages.next_page().await {
+            Ok(Some(page)) => {
+                for row in page {
+                    match row {
+                        Ok(_) => readable += 1,
+                        Err(row) => unreadable.push(row.id.to_string()),
+                    }
+                }
+            }
+            Ok(None) => break,
+            Err(error) => return bad(&error, "is it running, and is database.url right?"),
+        }
+    }
+    if unreadable.is_empty() {
+        return Good(format!("model configurations that can be read: {readable}"));
+    }
+    bad(
+        format!(
+            "model configurations that cannot be read: {}",
+            unreadable.join(", ")
+        ),
+        "a newer version may have written them, or they are damaged: restore or delete them",
+    )
 }
 
 async fn check_vault(settings: &Settings, database: &store::Database) -> Finding {

@@ -6,7 +6,7 @@ use domain::agent_role::{AgentRole, RoleAssignments};
 use domain::audit::{Actor, AuditEvent};
 use domain::clock::{Clock, Entropy, time_ordered_id};
 use domain::id::{AuditEventId, ModelConfigurationId, OrganizationId};
-use domain::model_configuration::{ModelConfiguration, ModelSettings};
+use domain::model_configuration::{ModelConfiguration, ModelSettings, ReadConfiguration};
 use serde_json::{Value, json};
 use store::agent_roles::{self, Assignment};
 use store::{Database, StoreError, WriteTransaction, audit, model_configurations};
@@ -55,12 +55,12 @@ async fn synchronize_once(
         writer.assign(&mut transaction, *role, None).await?;
     }
     for (before, after) in kept {
-        if let (Some(before), Some(after)) = (&before, after)
+        if let (Some(Ok(before)), Some(after)) = (&before, after)
             && before.settings.is_computer_use_model
             && !after.is_computer_use_model
         {
             writer
-                .release(&mut transaction, before, AgentRole::needs_computer_use)
+                .release(&mut transaction, before.id, AgentRole::needs_computer_use)
                 .await?;
         }
         writer.change(&mut transaction, before, after).await?;
@@ -70,7 +70,8 @@ async fn synchronize_once(
     }
     for (before, _) in gone {
         if let Some(before) = &before {
-            writer.release(&mut transaction, before, |_| true).await?;
+            let id = id_of_read(before);
+            writer.release(&mut transaction, id, |_| true).await?;
         }
         writer.change(&mut transaction, before, None).await?;
     }
@@ -79,18 +80,21 @@ async fn synchronize_once(
 
 /// What differs between the database and the settings.
 struct Changes<'wanted> {
-    configurations: Vec<(Option<ModelConfiguration>, Option<&'wanted ModelSettings>)>,
+    configurations: Vec<(Option<ReadConfiguration>, Option<&'wanted ModelSettings>)>,
     roles: Vec<(AgentRole, Option<ModelConfigurationId>)>,
 }
 
 impl<'wanted> Changes<'wanted> {
     async fn between(database: &Database, wanted: &'wanted Wanted) -> Result<Self, StoreError> {
         let rows = model_configurations::list_owned(database, None).await?;
-        let mut present: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row)).collect();
+        let mut present: HashMap<_, _> = rows
+            .into_iter()
+            .map(|row| (id_of_read(&row), row))
+            .collect();
         let mut configurations = Vec::new();
         for settings in &wanted.configurations {
             match present.remove(&id_of(&settings.name)) {
-                Some(row) if row.settings == *settings => {}
+                Some(Ok(row)) if row.settings == *settings => {}
                 before => configurations.push((before, Some(settings))),
             }
         }
@@ -130,14 +134,20 @@ impl Writer<'_> {
     async fn change(
         &self,
         transaction: &mut WriteTransaction,
-        before: Option<ModelConfiguration>,
+        before: Option<ReadConfiguration>,
         settings: Option<&ModelSettings>,
     ) -> Result<(), StoreError> {
-        let after = settings.map(|settings| self.row(before.as_ref(), settings));
+        let readable = before.as_ref().and_then(|row| row.as_ref().ok());
+        let after = settings.map(|settings| self.row(readable, settings));
         let (verb, id) = match (&before, &after) {
             (Some(row), None) => {
-                model_configurations::delete(transaction, None, row.id).await?;
-                ("delete", row.id)
+                let id = id_of_read(row);
+                model_configurations::delete(transaction, None, id).await?;
+                ("delete", id)
+            }
+            (Some(Err(_)), Some(row)) => {
+                model_configurations::replace_unreadable(transaction, row).await?;
+                ("update", row.id)
             }
             (None, Some(row)) => {
                 model_configurations::insert(transaction, row).await?;
@@ -153,7 +163,7 @@ impl Writer<'_> {
             organization_id: None,
             action: format!("model_configuration.{verb}"),
             resource_id: id.to_string(),
-            before: before.as_ref().map(shown),
+            before: readable.map(shown),
             after: after.as_ref().map(shown),
         };
         self.audit(transaction, audited).await
@@ -191,17 +201,17 @@ impl Writer<'_> {
     async fn release(
         &self,
         transaction: &mut WriteTransaction,
-        row: &ModelConfiguration,
+        id: ModelConfigurationId,
         concerns: impl Fn(AgentRole) -> bool,
     ) -> Result<(), StoreError> {
-        for assignment in agent_roles::of_configuration(transaction, row.id).await? {
+        for assignment in agent_roles::of_configuration(transaction, id).await? {
             if !concerns(assignment.role) {
                 continue;
             }
             tracing::warn!(
                 agent.role = %assignment.role,
                 organization.id = assignment.organization_id.map(tracing::field::display),
-                model_configuration.name = row.settings.name,
+                model_configuration.id = %id,
                 "a role loses its configuration, since the settings took it away"
             );
             let Assignment {
@@ -267,6 +277,13 @@ impl Writer<'_> {
             created_at: before.map_or(now, |row| row.created_at),
             updated_at: now,
         }
+    }
+}
+
+const fn id_of_read(row: &ReadConfiguration) -> ModelConfigurationId {
+    match row {
+        Ok(row) => row.id,
+        Err(row) => row.id,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a client was told exists, it can use at once on the same node.
 
 use serde_json::json;
+use testkit::application::DataDir;
 use testkit::postgres::Cluster;
 
 use crate::support::{CHAT, CONFIGURATIONS, app, chat, create, said};
@@ -78,5 +79,71 @@ async fn a_damaged_row_holds_up_no_revocation() {
     let refused = caller.post(CHAT, &chat("sound")).await.unwrap();
     assert_eq!(refused.status, 401, "{}", refused.text());
     said(&client.post(CHAT, &chat("sound")).await.unwrap());
-    assert!(server.log().contains("a model configuration is damaged"));
+    assert!(server.log().contains(&damaged));
+}
+
+/// Other rows are called; the damaged one is not, and neither is the system default in
+/// whose place its owner has put it.
+#[tokio::test]
+async fn a_server_starts_over_a_damaged_row() {
+    let cluster = Cluster::shared();
+    let url = cluster.fresh_database();
+    let place = DataDir::temporary().unwrap();
+    let builder = || app().setting("database.url", &url).data_dir(&place);
+    let mut server = builder().start().await.unwrap();
+    let client = server.client();
+    let row =
+        |name: &str| json!({"name": name, "provider": "simulated", "model": "simulated-chat"});
+    create(&client, &row("sound")).await;
+    let damaged = create(&client, &row("simulated")).await;
+    said(&client.post(CHAT, &chat("simulated")).await.unwrap());
+    server.terminate().unwrap();
+    server.wait().await.unwrap();
+
+    let database = url.rsplit('/').next().unwrap();
+    let mine =
+        format!("UPDATE model_configurations SET settings = '{{\"x\":' WHERE id = '{damaged}'");
+    cluster.query(database, &mine);
+    let server = builder().start().await.unwrap();
+    let client = server.client();
+    said(&client.post(CHAT, &chat("sound")).await.unwrap());
+    for selector in ["simulated", damaged.as_str()] {
+        let refused = client.post(CHAT, &chat(selector)).await.unwrap();
+        assert_eq!(refused.status, 400, "{}", refused.text());
+        assert!(refused.text().contains(&damaged), "{}", refused.text());
+    }
+    assert!(server.log().contains(&damaged), "{}", server.log());
+    let doctor = builder().run(&["doctor", "--offline"]).unwrap();
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    assert!(said.contains("FAIL  rows"), "{said}");
+    assert!(said.contains(&damaged), "{said}");
+}
+
+/// The settings say what a system default is: a damaged one is written anew.
+#[tokio::test]
+async fn a_damaged_system_default_is_mended_at_the_next_start() {
+    let cluster = Cluster::shared();
+    let url = cluster.fresh_database();
+    let place = DataDir::temporary().unwrap();
+    let builder = || app().setting("database.url", &url).data_dir(&place);
+    let mut server = builder().start().await.unwrap();
+    said(
+        &server
+            .client()
+            .post(CHAT, &chat("simulated"))
+            .await
+            .unwrap(),
+    );
+    server.terminate().unwrap();
+    server.wait().await.unwrap();
+    let database = url.rsplit('/').next().unwrap();
+    cluster.query(database, "UPDATE model_configurations SET settings = ''");
+    let server = builder().start().await.unwrap();
+    said(
+        &server
+            .client()
+            .post(CHAT, &chat("simulated"))
+            .await
+            .unwrap(),
+    );
 }

@@ -191,8 +191,11 @@ async fn check(database: &Database, operations: &[(Operation, bool)]) {
                 .unwrap(),
         }
     }
-    let everything = configurations::list_everything(database).await.unwrap();
-    assert_eq!(everything, model.0.into_values().collect::<Vec<_>>());
+    let everything = crate::model_configurations::everything(database).await;
+    assert_eq!(
+        everything,
+        model.0.into_values().map(Ok).collect::<Vec<_>>()
+    );
 }
 
 fn run(cases: u32, fixture: impl AsyncFn() -> Fixture) {

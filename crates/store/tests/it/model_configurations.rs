@@ -1,7 +1,9 @@
 //! Model configurations and revisions.
 
 use domain::id::OrganizationId;
-use domain::model_configuration::{ModelConfiguration, ModelSettings};
+use domain::model_configuration::{
+    ModelConfiguration, ModelSettings, ReadConfiguration, UnreadableConfiguration,
+};
 use serde_json::{Map, Value};
 use store::{Database, StoreError, model_configurations as configurations};
 
@@ -26,6 +28,16 @@ async fn names(database: &Database, organization_id: OrganizationId) -> Vec<Stri
         .await
         .unwrap();
     rows.into_iter().map(|row| row.settings.name).collect()
+}
+
+/// Every page of everything.
+pub(crate) async fn everything(database: &Database) -> Vec<ReadConfiguration> {
+    let mut pages = configurations::everything(database);
+    let mut rows = Vec::new();
+    while let Some(page) = pages.next_page().await.unwrap() {
+        rows.extend(page);
+    }
+    rows
 }
 
 /// Every member set, with the numbers and texts that storage likes to bend.
@@ -124,14 +136,73 @@ on_both_engines! {
         assert_eq!(locked.unwrap(), Some(default.clone()));
 
         let owned = configurations::list_owned(database, None).await.unwrap();
-        assert_eq!(owned, [default]);
+        assert_eq!(owned, [Ok(default)]);
         let owned = configurations::list_owned(database, Some(other)).await.unwrap();
-        assert_eq!(owned, [theirs]);
-        assert_eq!(configurations::list_everything(database).await.unwrap().len(), 4);
-        let first = configurations::page_of_everything(database, None, 3).await.unwrap();
-        let last = first.last().map(|row| row.id);
-        let second = configurations::page_of_everything(database, last, 3).await.unwrap();
-        assert_eq!((first.len(), second.len()), (3, 1));
+        assert_eq!(owned, [Ok(theirs)]);
+        assert_eq!(everything(database).await.len(), 4);
+    }
+
+    async fn everything_is_more_than_a_page(fixture) {
+        let database = &fixture.database;
+        let owner = add_organization(database, 1).await;
+        let rows: Vec<_> = (1..=501)
+            .map(|number| configuration(number, Some(owner), &format!("number {number}")))
+            .collect();
+        commit(database, async |transaction| {
+            for row in &rows {
+                configurations::insert(transaction, row).await?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let mut pages = configurations::everything(database);
+        let first = pages.next_page().await.unwrap().unwrap();
+        let second = pages.next_page().await.unwrap().unwrap();
+        assert_eq!((first.len(), second.len()), (500, 1));
+        assert_eq!(pages.next_page().await.unwrap(), None);
+        let read: Vec<_> = first.into_iter().chain(second).map(Result::unwrap).collect();
+        assert_eq!(read, rows);
+    }
+
+    async fn a_row_that_cannot_be_read_hides_no_other(fixture) {
+        let database = &fixture.database;
+        let owner = add_organization(database, 1).await;
+        let rows = ["before", "text", "alias", "nobody's", "after"];
+        let rows: Vec<_> = (1..)
+            .zip(rows)
+            .map(|(number, name)| configuration(number, Some(owner), name))
+            .collect();
+        for row in &rows {
+            insert(database, row).await.unwrap();
+        }
+        fixture.tamper("UPDATE model_configurations SET settings = '{\"x\":' WHERE name = 'text'").await;
+        fixture.tamper("UPDATE model_configurations SET api_key_alias = 'x' WHERE name = 'alias'").await;
+        let last = "UPDATE model_configurations SET id = 'zzz', settings = '' WHERE name = 'nobody''s'";
+        fixture.tamper("DELETE FROM model_configuration_revisions").await;
+        fixture.tamper(last).await;
+        let unreadable = |row: &ModelConfiguration| UnreadableConfiguration {
+            id: row.id,
+            organization_id: Some(owner),
+            name: row.settings.name.clone(),
+            is_archived: false,
+        };
+        let wanted = [
+            Ok(rows[0].clone()),
+            Err(unreadable(&rows[1])),
+            Err(unreadable(&rows[2])),
+            Ok(rows[4].clone()),
+        ];
+        assert_eq!(everything(database).await, wanted);
+        assert_eq!(configurations::list_owned(database, Some(owner)).await.unwrap(), wanted);
+
+        let mended = configuration(2, Some(owner), "mended");
+        commit(database, async |transaction| {
+            configurations::replace_unreadable(transaction, &mended).await
+        })
+        .await
+        .unwrap();
+        assert_eq!(configurations::get(database, owner, mended.id).await.unwrap(), Some(mended));
     }
 
     async fn a_footprint_counts_own_rows_in_bytes(fixture) {

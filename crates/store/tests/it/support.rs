@@ -7,6 +7,7 @@ use domain::id::{Alias, ApiKeyId, ModelConfigurationId, OrganizationId};
 use domain::model_configuration::{ModelConfiguration, ModelSettings};
 use domain::organization::Organization;
 use jiff::{SignedDuration, Timestamp};
+use sqlx::{AnyConnection, Connection as _, Executor as _};
 use store::{Database, DatabaseOptions, StoreError, WriteTransaction, organizations};
 use testkit::postgres::Cluster;
 use uuid::Uuid;
@@ -42,6 +43,13 @@ impl Fixture {
     /// The same database as another process sees it.
     pub(crate) async fn again(&self) -> Database {
         Database::connect(&self.options).await.unwrap()
+    }
+
+    /// Runs a statement that no code of ours would.
+    pub(crate) async fn tamper(&self, statement: &'static str) {
+        let mut connection = AnyConnection::connect(&self.options.url).await.unwrap();
+        connection.execute(statement).await.unwrap();
+        connection.close().await.unwrap();
     }
 
     pub(crate) fn is_postgres(&self) -> bool {

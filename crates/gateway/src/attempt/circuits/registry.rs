@@ -315,11 +315,11 @@ fn has_room(groups: &HashMap<CircuitKey, Group>, organization_id: OrganizationId
 }
 
 fn model_of(entry: &Entry) -> &str {
-    entry.route.as_ref().map_or("", |route| &route.target.model)
+    entry.route().map_or("", |route| &route.target.model)
 }
 
 fn provider_of(entry: &Entry) -> &'static str {
-    let route = entry.route.as_ref();
+    let route = entry.route();
     route.map_or("", |route| route.target.provider.name.as_str())
 }
 
@@ -379,7 +379,7 @@ mod tests {
             updated_at: jiff::Timestamp::UNIX_EPOCH,
         };
         Entry::new(
-            configuration,
+            &configuration,
             &crate::snapshot::PlatformKeys::default(),
             &crate::snapshot::Slots::default(),
         )
@@ -387,7 +387,7 @@ mod tests {
 
     /// Another secret for each number.
     fn key(organization: u128, number: u128) -> CircuitKey {
-        let origin = entry("m").route.unwrap().target.origin;
+        let origin = entry("m").route().unwrap().target.origin.clone();
         let alias = Alias::from_random(number.to_be_bytes());
         CircuitKey {
             organization_id: OrganizationId(Uuid::from_u128(organization)),
