@@ -28,6 +28,8 @@ Failures (any number of items, in any order; SECONDS may have a fraction):
   truncate[=N]          end the answer cleanly after N pieces (2), without its last events
   error-event[=N]       an error event in the stream after N pieces (2)
   times=N               fail only the first N requests with this very directive and path
+  odds=P                fail with this probability (0 to 1), the same requests in every run
+  seed=N                with odds: other requests than those of another seed
   id=TEXT               nothing; makes a directive with its own count
 
 Content:
@@ -62,6 +64,31 @@ pub struct Content {
     pub cache_write: u64,
 }
 
+/// Which requests fail: as good as random, but the same in every run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Odds {
+    /// How likely a failure is, from 0 to 1.
+    pub probability: f64,
+    /// Other seeds, other failures.
+    pub seed: u32,
+}
+
+impl Odds {
+    /// Whether the request fails that has this number among those with the directive.
+    #[must_use]
+    pub fn fails(self, number: u32) -> bool {
+        // SplitMix64 (Steele, Lea and Flood, 2014): its outputs are spread evenly even
+        // where its inputs follow one another.
+        let mut mixed = (u64::from(self.seed) << 32 | u64::from(number))
+            .wrapping_add(1)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let drawn = u32::try_from((mixed ^ (mixed >> 31)) >> 32).unwrap_or_default();
+        f64::from(drawn) < self.probability * f64::from(u32::MAX)
+    }
+}
+
 /// What goes wrong.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fault {
@@ -70,6 +97,8 @@ pub struct Fault {
     pub retry_after: Option<String>,
     /// Only so many requests fail.
     pub times: Option<u32>,
+    /// Only some requests fail.
+    pub odds: Option<Odds>,
     /// Before the response header.
     pub delay: Duration,
     /// Between the header and the body.
@@ -160,6 +189,8 @@ impl Behaviour {
         match name {
             "retry-after" => fault.retry_after = value.map(str::to_owned),
             "times" => fault.times = Some(number(item, value)?),
+            "odds" => fault.odds.get_or_insert_default().probability = odds(item, value)?,
+            "seed" => fault.odds.get_or_insert_default().seed = number(item, value)?,
             "delay" => fault.delay = seconds(item, value)?,
             "body-delay" => fault.body_delay = seconds(item, value)?,
             "drip" => fault.drip = Some(seconds(item, value)?),
@@ -207,6 +238,18 @@ fn seconds(item: &str, value: Option<&str>) -> Result<Duration, String> {
         .ok_or_else(|| format!("`{item}` needs seconds, e.g. `{}`", example(item, "0.5")))
 }
 
+fn odds(item: &str, value: Option<&str>) -> Result<f64, String> {
+    let probability = value.and_then(|value| value.parse::<f64>().ok());
+    probability
+        .filter(|probability| (0.0..=1.0).contains(probability))
+        .ok_or_else(|| {
+            format!(
+                "`{item}` needs a number from 0 to 1, e.g. `{}`",
+                example(item, "0.3")
+            )
+        })
+}
+
 fn example(item: &str, value: &str) -> String {
     let name = item.split('=').next().unwrap_or(item);
     format!("{name}={value}")
@@ -239,6 +282,24 @@ mod tests {
         assert_eq!(behaviour.fault.status(), None);
         assert_eq!(behaviour.content.words, Some(3));
         assert_eq!(behaviour.content.pace, Duration::from_millis(250));
+    }
+
+    #[test]
+    fn odds_are_kept_and_seeds_differ() {
+        let failures = |seed| {
+            let behaviour = Behaviour::parse(&format!("503:odds=0.3:seed={seed}")).unwrap();
+            let odds = behaviour.fault.odds.unwrap();
+            (0..1000)
+                .filter(|number| odds.fails(*number))
+                .collect::<Vec<_>>()
+        };
+        let (first, second) = (failures(1), failures(2));
+        assert_eq!(first, failures(1));
+        assert_ne!(first, second);
+        for failed in [first.len(), second.len()] {
+            assert!((250..350).contains(&failed), "{failed} of 1,000");
+        }
+        assert!(Behaviour::parse("503:odds=1.5").is_err());
     }
 
     #[test]

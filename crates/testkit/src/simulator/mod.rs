@@ -191,14 +191,16 @@ impl Simulator {
 
     /// Counts a request under its dialect and directive, and says whether it is among those to fail.
     fn fails_now(&self, dialect: Dialect, behaviour: &Behaviour) -> bool {
-        let Some(times) = behaviour.fault.times else {
+        let (times, odds) = (behaviour.fault.times, behaviour.fault.odds);
+        if times.is_none() && odds.is_none() {
             return true;
-        };
+        }
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let key = format!("{dialect:?} {}", behaviour.directive);
-        let failed = failures.entry(key).or_default();
-        *failed += 1;
-        *failed <= times
+        let asked = failures.entry(key).or_default();
+        let number = *asked;
+        *asked += 1;
+        times.is_none_or(|times| number < times) && odds.is_none_or(|odds| odds.fails(number))
     }
 }
 
