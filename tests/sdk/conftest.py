@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+import protocols
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("QUARTERMASTER_BINARY", REPOSITORY / "target/debug/quartermaster"))
 
@@ -166,3 +168,23 @@ def fault(server, simulator):
         return name
 
     return make
+
+
+@pytest.fixture(scope="session")
+def create(server, simulator):
+    """Creates a configuration that leads to the stand-in by a protocol; returns its name."""
+
+    def make(protocol: str, model: str | None = None, key: str | None = None, **members) -> str:
+        row = protocols.row(simulator, protocol, model, **members)
+        with server.api(key) as api:
+            answer = api.post("/v1/model-configurations", json=row)
+        assert answer.status_code == 201, answer.text
+        return row["name"]
+
+    return make
+
+
+@pytest.fixture
+def received(simulator):
+    """The requests that the stand-in received since its ledger was cleared, oldest first."""
+    return lambda: httpx.get(f"{simulator}/simulator/ledger").json()["requests"]
