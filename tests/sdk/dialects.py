@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 
 import anthropic
 import openai
+from anthropic.types import Message
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_openai import ChatOpenAI
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response
 
 SCHEMA = {
     "type": "object",
@@ -18,6 +21,11 @@ SCHEMA = {
 DESCRIPTION = "The weather of a city."
 # One red pixel.
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def check(kind, value):
+    """The SDKs read leniently; their types must accept what was read all the same."""
+    kind.model_validate(value.model_dump(mode="json", by_alias=True))
 
 
 @dataclass
@@ -100,11 +108,14 @@ class OpenAIChat(Conversation):
             **request, stream_options={"include_usage": True}
         ) as stream:
             for event in stream:
+                if event.type == "chunk":
+                    check(ChatCompletionChunk, event.chunk)
                 if event.type == "content.delta":
                     self.heard.append(event.delta)
             return self.read(stream.get_final_completion())
 
     def read(self, completion):
+        check(ChatCompletion, completion)
         choice = completion.choices[0]
         message = choice.message.model_dump(exclude_none=True, exclude={"parsed"})
         calls = []
@@ -120,6 +131,75 @@ class OpenAIChat(Conversation):
             choice.finish_reason,
             usage.prompt_tokens,
             usage.completion_tokens,
+            self.heard,
+        )
+
+
+class OpenAIResponses(Conversation):
+    errors = openai.APIError
+
+    def open(self, url, key, headers):
+        self.instructions = None
+        self.client = openai.OpenAI(
+            api_key=key, base_url=f"{url}/v1", max_retries=0, default_headers=headers
+        )
+
+    def system(self, text):
+        self.instructions = text
+
+    def say(self, text, image=None):
+        content = text
+        if image is not None:
+            picture = {"type": "input_image", "image_url": f"data:image/png;base64,{image}"}
+            content = [picture, {"type": "input_text", "text": text}]
+        self.messages.append({"role": "user", "content": content})
+
+    def result(self, call, text):
+        item = {"type": "function_call_output", "call_id": call.id, "output": text}
+        self.messages.append(item)
+
+    def request(self, has_tool, has_schema):
+        request = {
+            "model": self.model,
+            "input": self.messages,
+            "include": ["reasoning.encrypted_content"],
+            "extra_body": self.body,
+        }
+        if self.instructions is not None:
+            request["instructions"] = self.instructions
+        if has_tool:
+            function = {"name": "weather", "description": DESCRIPTION, "parameters": SCHEMA}
+            request["tools"] = [{"type": "function", "strict": True, **function}]
+        if has_schema:
+            schema = {"name": "weather", "schema": SCHEMA, "strict": True}
+            request["text"] = {"format": {"type": "json_schema", **schema}}
+        return request
+
+    def whole(self, has_tool, has_schema):
+        return self.read(self.client.responses.create(**self.request(has_tool, has_schema)))
+
+    def streamed(self, has_tool, has_schema):
+        with self.client.responses.stream(**self.request(has_tool, has_schema)) as stream:
+            for event in stream:
+                if event.type == "response.output_text.delta":
+                    self.heard.append(event.delta)
+            return self.read(stream.get_final_response())
+
+    def read(self, response):
+        check(Response, response)
+        for item in response.output:
+            item = item.model_dump(mode="json", exclude_none=True, exclude={"parsed_arguments"})
+            for piece in item.get("content") or []:
+                piece.pop("parsed", None)
+            self.messages.append(item)
+        calls = [item for item in response.output if item.type == "function_call"]
+        done = "tool_calls" if calls else "stop"
+        return Answer(
+            response.output_text,
+            [Call(call.call_id, call.name, json.loads(call.arguments)) for call in calls],
+            {"completed": done, "incomplete": "length"}[response.status],
+            response.usage.input_tokens,
+            response.usage.output_tokens,
             self.heard,
         )
 
@@ -175,6 +255,7 @@ class AnthropicMessages(Conversation):
             return self.read(stream.get_final_message())
 
     def read(self, message):
+        check(Message, message)
         self.messages.append({"role": "assistant", "content": message.content})
         blocks = message.content
         calls = [block for block in blocks if block.type == "tool_use"]
@@ -268,5 +349,9 @@ class LangChainAnthropic(LangChain):
         )
 
 
-SDKS = {"openai_chat": OpenAIChat, "anthropic_messages": AnthropicMessages}
+SDKS = {
+    "openai_chat": OpenAIChat,
+    "openai_responses": OpenAIResponses,
+    "anthropic_messages": AnthropicMessages,
+}
 LANGCHAIN = {"langchain_openai": LangChainOpenAI, "langchain_anthropic": LangChainAnthropic}

@@ -12,6 +12,7 @@ LLAMA = "meta.llama3-3-simulated"
 # Provider, model, and the name of the parameter that holds the address.
 PROTOCOLS = {
     "openai_chat": ("openai", "simulated-chat", "base_url"),
+    "openai_responses": ("openai", "simulated-chat", "base_url"),
     "anthropic_messages": ("anthropic", "simulated-chat", "base_url"),
     "gemini_generate": ("google_genai", "simulated-chat", "base_url"),
     "gemini_generate_vertex": ("google_vertexai", "simulated-chat", "base_url"),
@@ -30,6 +31,8 @@ def row(simulator, protocol, model=None, parameters=None, **members) -> dict:
     if "bedrock" in protocol:
         parameters |= AWS_PLACE
         key = json.dumps(AWS_KEYS)
+    if protocol == "openai_responses":
+        parameters["use_responses_api"] = True
     if provider == "google_vertexai":
         parameters["project"] = "my-project"
     return {
