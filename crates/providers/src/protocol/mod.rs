@@ -11,6 +11,7 @@ pub(crate) mod ollama_chat;
 pub(crate) mod openai_chat;
 pub(crate) mod openai_responses;
 mod part_writer;
+mod unsaid;
 mod whole;
 
 use bytes::Bytes;
@@ -42,7 +43,7 @@ pub struct Encoded {
 /// When the call cannot be said to this provider at all.
 pub fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> {
     let target = target.for_call(call);
-    match target.protocol {
+    let mut encoded = match target.protocol {
         Protocol::OpenaiChat => openai_chat::encode::encode(call, target),
         Protocol::OpenaiResponses => openai_responses::encode::encode(call, target),
         Protocol::AnthropicMessages => anthropic_messages::encode::encode(call, target),
@@ -51,7 +52,9 @@ pub fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> 
         Protocol::BedrockConverse => bedrock_converse::encode::encode(call, target),
         Protocol::BedrockInvoke => bedrock_invoke::encode::encode(call, target),
         Protocol::GeminiGenerate => gemini_generate::encode::encode(call, target),
-    }
+    }?;
+    unsaid::note(call, target.protocol, &mut encoded.losses);
+    Ok(encoded)
 }
 
 /// Whether the answer to a call is fetched piece by piece, once it is encoded: some

@@ -11,6 +11,7 @@ mod anthropic_streams;
 mod bedrock_streams;
 mod gemini;
 mod inference;
+mod losses;
 mod other_streams;
 mod parameters;
 mod pass_through;
