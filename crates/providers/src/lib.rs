@@ -29,4 +29,5 @@ pub mod protocol;
 pub mod rewrite;
 mod routing;
 pub mod slots;
+mod streaming;
 pub mod target;

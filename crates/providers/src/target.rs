@@ -18,6 +18,7 @@ use crate::protocol::{
 };
 use crate::rewrite::{Patches, Present};
 use crate::routing::{ResponsesRoute, Routing};
+use crate::streaming::Streaming;
 
 /// One concrete place to send calls to. Made when a snapshot is built, not per call.
 #[derive(Clone, Debug)]
@@ -49,8 +50,8 @@ pub struct Target {
     pub(crate) settings: Map<String, Value>,
     /// Bound of the output that the configuration sets, as JSON text.
     pub(crate) max_tokens: Option<String>,
-    /// Whether the answer is always fetched piece by piece.
-    pub(crate) streaming: bool,
+    /// Whether answers are fetched piece by piece.
+    pub(crate) streaming: Streaming,
     /// Whether a stream is asked to end with its usage.
     pub(crate) asks_stream_usage: bool,
     /// The same target through the provider's Responses API, where some calls go there.
@@ -264,11 +265,12 @@ impl Target {
 
     /// Whether the provider is asked for a stream, given whether the client asks for one.
     ///
-    /// Where the two differ, the answer must be gathered before it is given to the
-    /// client, so that the call goes through `encode` and `Decoder`.
+    /// Where the two differ, the answer is gathered before it is given to the client, or
+    /// spread over the client's stream, so that the call goes through `encode` and
+    /// `Decoder`. What the call offers may decide too: see [`crate::protocol::streams`].
     #[must_use]
     pub fn wants_stream(&self, client_wants_stream: bool) -> bool {
-        client_wants_stream || self.streaming || self.protocol == Protocol::OllamaChat
+        self.streaming.decide(client_wants_stream) || self.protocol == Protocol::OllamaChat
     }
 
     /// Whether LangChain changes messages that hold this, in the target's own format, for

@@ -127,7 +127,8 @@ pub(crate) async fn exchange(
 /// Whether the provider was asked for a stream.
 fn provider_streams(call: &Call, prepared: &Prepared<'_>) -> Result<bool, Failed> {
     if prepared.passage == Passage::PassThrough {
-        return Ok(prepared.target.wants_stream(call.wants_stream));
+        // Nothing is passed on that the provider answers otherwise than the client asked.
+        return Ok(call.wants_stream);
     }
     // The request was made of the canonical call, so that there is one.
     let canonical = call

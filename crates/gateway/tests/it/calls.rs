@@ -164,6 +164,42 @@ async fn a_configuration_that_streams_answers_a_client_that_does_not() {
 }
 
 #[tokio::test]
+async fn a_configuration_that_does_not_stream_answers_a_client_that_does() {
+    let upstream = RunningSimulator::start().await.expect("a simulator");
+    let base = upstream.openai_base_url();
+    let never = json!({"base_url": base, "disable_streaming": true});
+    let tools = json!({"base_url": base, "disable_streaming": "tool_calling"});
+    let gateway = Workshop::new()
+        .add("never", "openai", "simulated-chat", never, |_| {})
+        .add("tools", "openai", "simulated-chat", tools, |_| {})
+        .start()
+        .await;
+    let offered = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+    let cases = [
+        ("never", Value::Null, false),
+        ("tools", offered, false),
+        ("tools", Value::Null, true),
+    ];
+    for (name, tools, streams) in cases {
+        let mut call = openai(name);
+        call["stream"] = true.into();
+        call["tools"] = tools;
+        let answer = gateway.chat(&call).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        let text = answer.text();
+        assert!(text.contains("chat.completion.chunk"), "{name}: {text}");
+        assert!(text.ends_with("data: [DONE]\n\n"), "{name}: {text}");
+        let asked = upstream.ledger().requests().last().expect("one").json();
+        assert_eq!(asked["stream"], streams, "{name}: {asked}");
+    }
+    let whole = &gateway.records.all()[..2];
+    assert!(
+        whole.iter().all(|record| record.usage.is_some()),
+        "{whole:?}"
+    );
+}
+
+#[tokio::test]
 async fn the_built_in_provider_answers_inside_the_process() {
     let simulator = testkit::simulator::Simulator::new();
     let ledger = simulator.ledger().clone();

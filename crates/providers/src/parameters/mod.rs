@@ -19,6 +19,7 @@ use self::names::{
 };
 use crate::catalog::{Provider, UnknownParameters};
 use crate::endpoint::{self, EndpointPolicy};
+use crate::streaming::Streaming;
 
 /// A member of `additional_params` (or a plain field) that this provider must not be given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,8 +70,8 @@ pub(crate) struct Resolution {
     pub(crate) endpoint_values: Vec<(String, String)>,
     /// The endpoint and the parameter that named it.
     pub(crate) endpoint: Option<(String, Url)>,
-    /// Whether the answer is always fetched piece by piece.
-    pub(crate) streaming: bool,
+    /// Whether answers are fetched piece by piece.
+    pub(crate) streaming: Streaming,
     /// Whether a stream is asked to end with its usage.
     pub(crate) stream_usage: Option<bool>,
     /// What `use_responses_api` says.
@@ -136,6 +137,11 @@ impl Resolution {
         }
         match provider.parameter(name).map(|row| &row.lands) {
             Some(landing) => self.land(landing, name, value),
+            None if name == "disable_streaming" => {
+                if let Err(problem) = self.streaming.take_disabled(value) {
+                    self.errors.push(wrong(&[outer, &[name]].concat(), problem));
+                }
+            }
             None if IGNORED.contains(&name) => {}
             // What `model_kwargs` says goes wherever LangChain takes `model_kwargs` at all.
             None => match provider.unknown_parameters {
@@ -169,7 +175,7 @@ impl Resolution {
             Landing::Header(header) => self.take_header(name, header, value),
             Landing::Query(None) => self.take_query(name, value),
             Landing::Query(Some(member)) => self.query.push((member.clone(), plain_text(value))),
-            Landing::Streaming => self.streaming = value.as_bool().unwrap_or_default(),
+            Landing::Streaming => self.streaming.take(value),
             Landing::StreamUsage => self.stream_usage = value.as_bool(),
             Landing::Responses(None) if name == "use_responses_api" => {
                 self.uses_responses = value.as_bool();

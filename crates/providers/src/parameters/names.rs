@@ -69,7 +69,6 @@ fn is_connection_header(lower: &str) -> bool {
 
 /// Parameters of every LangChain chat model that never reach a provider.
 pub(super) const IGNORED: &[&str] = &[
-    "disable_streaming",
     "metadata",
     "name",
     "output_version",

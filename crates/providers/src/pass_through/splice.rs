@@ -15,8 +15,8 @@ use crate::target::{HttpRequest, Target};
 /// Makes the provider's request by splicing, where target and call allow it.
 ///
 /// None where the formats differ, where the target's rules would change messages, where
-/// tools must be judged one by one, and where the answer must be gathered from a stream
-/// that the client did not ask for: then the call must go through
+/// tools must be judged one by one, and where the answer comes as a stream that the
+/// client did not ask for, or whole although it asked for one: then the call must go through
 /// [`crate::protocol::encode`]. Whatever this returns equals
 /// what `encode` would send, but for members that `encode` cannot name.
 #[must_use]
@@ -60,6 +60,7 @@ fn is_spliceable(envelope: &Envelope, target: &Target) -> bool {
     is_readable
         && !target.rewrites_messages(&envelope.message_words())
         && target.wants_stream(envelope.stream()) == envelope.stream()
+        && !(target.streaming.is_whole_with_tools() && envelope.member("tools").is_some())
 }
 
 /// The body with its patches: members that stay are copied as they stand, in their

@@ -25,6 +25,7 @@ use crate::chat::event::ChatEvent;
 use crate::chat::reply::ChatReply;
 use crate::error::{self, InvalidCall, Loss, ProviderError};
 use crate::framing::event_stream;
+use crate::streaming::Streaming;
 use crate::target::{HttpRequest, Target};
 
 /// A provider request and what it could not say.
@@ -43,6 +44,15 @@ pub struct Encoded {
 /// When the call cannot be said to this provider at all.
 pub fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> {
     let target = target.for_call(call);
+    if is_whole_for_its_tools(call, target) {
+        let mut whole = target.clone();
+        whole.streaming = Streaming::NEVER;
+        return encode_for(call, &whole);
+    }
+    encode_for(call, target)
+}
+
+fn encode_for(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> {
     let mut encoded = match target.protocol {
         Protocol::OpenaiChat => openai_chat::encode::encode(call, target),
         Protocol::OpenaiResponses => openai_responses::encode::encode(call, target),
@@ -57,12 +67,19 @@ pub fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> 
     Ok(encoded)
 }
 
+/// Whether the configuration asks for a whole answer because of the call's tools.
+fn is_whole_for_its_tools(call: &ChatCall, target: &Target) -> bool {
+    target.streaming.is_whole_with_tools() && !call.tools.is_empty()
+}
+
 /// Whether the answer to a call is fetched piece by piece, once it is encoded: some
-/// models do not stream everything.
+/// models do not stream everything, and some configurations do not want it.
 #[must_use]
 pub fn streams(call: &ChatCall, target: &Target) -> bool {
     match target.protocol {
         Protocol::BedrockConverse => bedrock_converse::encode::streams(call, target),
+        Protocol::OllamaChat => true,
+        _ if is_whole_for_its_tools(call, target) => false,
         _ => target.wants_stream(call.stream),
     }
 }

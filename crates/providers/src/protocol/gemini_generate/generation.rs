@@ -65,7 +65,7 @@ pub(super) fn config(
         }
     }
     // A `ChatVertexAI` that always streams says no number.
-    if form == Form::Genai || !target.streaming {
+    if form == Form::Genai || !target.streaming.is_always() {
         let candidates = arguments.get("n").cloned().unwrap_or_else(|| json!(1));
         config.insert("candidateCount".to_owned(), candidates);
     }

@@ -36,8 +36,11 @@ pub(crate) const REPAIRED: Rule = "what the provider refuses for certain is repa
 pub(crate) const REFUSED: Rule = "members that are secrets, code, files or proxies are refused";
 /// Metering needs the usage of a stream, whatever is asked of it.
 pub(crate) const USAGE_IS_ASKED: Rule = "a stream is always asked for its usage";
-/// An endpoint, a host or a tool shape that the catalog cannot say yet.
-pub(crate) const NOT_YET: Rule = "not covered yet";
+/// OpenAI's `logprobs` is a flag beside `top_logprobs`; LangChain's is a number for some.
+pub(crate) const DIALECT: Rule = "a request's members mean what its dialect says";
+/// Models of Bedrock that take one text as their prompt, each in a shape of its own; the
+/// Converse API reaches the same models with messages.
+pub(crate) const PROMPT_ONLY: Rule = "models that take only a prompt are called through Converse";
 
 /// How LangChain's `with_structured_output` is said in a request of OpenAI's format.
 #[derive(Clone, Copy)]

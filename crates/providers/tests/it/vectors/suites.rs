@@ -9,8 +9,8 @@ mod others;
 mod responses;
 
 use super::{
-    ANSWERS_KEEP_MORE, NO_PYTHON_SIDE_CHECKS, NOT_YET, NOTHING_IS_LOST, OPENAI_STYLE, OWN_FIELDS,
-    REFUSED, REPAIRED, Rule, StructuredOutput, Suite, UNKNOWN_PARAMETERS_ARE_SENT, USAGE_IS_ASKED,
+    ANSWERS_KEEP_MORE, NO_PYTHON_SIDE_CHECKS, NOTHING_IS_LOST, OPENAI_STYLE, OWN_FIELDS, REFUSED,
+    REPAIRED, Rule, StructuredOutput, Suite, UNKNOWN_PARAMETERS_ARE_SENT, USAGE_IS_ASKED,
 };
 
 /// A suite of a provider of OpenAI's chat completions.
@@ -317,8 +317,6 @@ fn openai_more() {
                 r#"openai_more/s_stream_options_{"include_usage": false}"#,
                 USAGE_IS_ASKED,
             ),
-            ("openai_more/s_disable_streaming_true", NOT_YET),
-            ("openai_more/s_streaming_false", NOT_YET),
             (
                 r#"openai_more/s_model_kwargs_{"stream_options": {"include_usage": fal"#,
                 USAGE_IS_ASKED,
@@ -327,7 +325,6 @@ fn openai_more() {
                 r#"openai_more/s_extra_body_{"stream_options": {"include_usage": fal"#,
                 USAGE_IS_ASKED,
             ),
-            ("openai_more/s_disable_tools", NOT_YET),
             ("openai_more/m_gpt5_mk_effort_none", NO_PYTHON_SIDE_CHECKS),
         ],
     )

@@ -1,7 +1,7 @@
 //! Amazon Bedrock: Converse, and Anthropic's models through InvokeModel.
 
 use crate::vectors::{
-    ANTHROPIC_STYLE, NO_PYTHON_SIDE_CHECKS, NOT_YET, OPENAI_STYLE, OWN_FIELDS, Rule,
+    ANTHROPIC_STYLE, NO_PYTHON_SIDE_CHECKS, OPENAI_STYLE, OWN_FIELDS, PROMPT_ONLY, Rule,
     StructuredOutput, Suite,
 };
 
@@ -47,8 +47,8 @@ fn bedrock() {
         is_pending: |_| false,
         differences: &[
             ("bedrock/provider_arn", NO_PYTHON_SIDE_CHECKS),
-            ("bedrock/llama", NOT_YET),
-            ("bedrock/mistral", NOT_YET),
+            ("bedrock/llama", PROMPT_ONLY),
+            ("bedrock/mistral", PROMPT_ONLY),
         ],
         at_least: 47,
     }

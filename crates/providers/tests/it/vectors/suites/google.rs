@@ -2,7 +2,7 @@
 
 use crate::vectors::record::Record;
 use crate::vectors::{
-    ANSWERS_KEEP_MORE, NO_PYTHON_SIDE_CHECKS, NOT_YET, NOTHING_IS_LOST, OPENAI_STYLE, OWN_FIELDS,
+    ANSWERS_KEEP_MORE, DIALECT, NO_PYTHON_SIDE_CHECKS, NOTHING_IS_LOST, OPENAI_STYLE, OWN_FIELDS,
     REFUSED, REPAIRED, Rule, StructuredOutput, Suite, UNKNOWN_PARAMETERS_ARE_SENT,
 };
 
@@ -68,7 +68,7 @@ fn google_vertexai() {
                 NOTHING_IS_LOST,
             ),
             ("google_vertexai/safety", NO_PYTHON_SIDE_CHECKS),
-            ("google_vertexai/api_key_mode", NOT_YET),
+            ("google_vertexai/api_key_mode", OWN_FIELDS),
         ],
     )
     .run();
@@ -121,7 +121,7 @@ fn google_genai_more() {
             ),
             ("google_genai_more/p_vertexai_loc", NO_PYTHON_SIDE_CHECKS),
             ("google_genai_more/k_max_tokens", NO_PYTHON_SIDE_CHECKS),
-            ("google_genai_more/k_logprobs", NOT_YET),
+            ("google_genai_more/k_logprobs", DIALECT),
             ("google_genai_more/k_n", NO_PYTHON_SIDE_CHECKS),
             ("google_genai_more/k_audio_timestamp", NO_PYTHON_SIDE_CHECKS),
             ("google_genai_more/k_reasoning_effort", REPAIRED),
@@ -260,10 +260,8 @@ fn google_vertexai_more() {
                 "google_vertexai_more/p_mk_generation_config",
                 UNKNOWN_PARAMETERS_ARE_SENT,
             ),
-            ("google_vertexai_more/p_full_model", NOT_YET),
             ("google_vertexai_more/p_tts_mod", NO_PYTHON_SIDE_CHECKS),
             ("google_vertexai_more/p_tuned_model", NO_PYTHON_SIDE_CHECKS),
-            ("google_vertexai_more/p_model_full", NOT_YET),
             ("google_vertexai_more/p_model_llama", NO_PYTHON_SIDE_CHECKS),
             ("google_vertexai_more/p_timeout2", REFUSED),
             (
@@ -290,7 +288,7 @@ fn google_vertexai_more() {
                 "google_vertexai_more/k_image_config",
                 UNKNOWN_PARAMETERS_ARE_SENT,
             ),
-            ("google_vertexai_more/k_logprobs", NOT_YET),
+            ("google_vertexai_more/k_logprobs", DIALECT),
             ("google_vertexai_more/k_speech", UNKNOWN_PARAMETERS_ARE_SENT),
             (
                 "google_vertexai_more/k_stop_sequences",
