@@ -27,6 +27,7 @@ mod outages;
 mod outbox;
 mod prices;
 mod provider_credentials;
+mod rate_limits;
 mod sealed;
 mod tls;
 mod transactions;
