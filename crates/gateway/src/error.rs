@@ -64,6 +64,10 @@ impl CallError {
         Self::refused(StatusCode::BAD_REQUEST, "invalid_request", message)
     }
 
+    pub(crate) fn bad_header(message: &str) -> Self {
+        Self::refused(StatusCode::BAD_REQUEST, "invalid_request", message)
+    }
+
     pub(crate) fn forbidden() -> Self {
         Self::refused(
             StatusCode::FORBIDDEN,

@@ -18,6 +18,7 @@ use crate::meter::{self, UsageSink};
 use crate::metrics::Metrics;
 use crate::secrets::SecretSource;
 use crate::snapshot::Snapshot;
+use crate::stream::StreamCommit;
 use crate::tokens::Tokens;
 use crate::trace::TraceSink;
 use crate::upstream::egress::EgressSettings;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub egress: EgressSettings,
     /// Whether targets in trouble are skipped.
     pub circuit_breakers: CircuitBreakers,
+    /// When streams are released, where a call does not say.
+    pub stream_commit: StreamCommit,
 }
 
 /// What the gateway needs of the process it runs in.
@@ -77,6 +80,7 @@ pub struct Gateway {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) metrics: Metrics,
     pub(crate) limits: Limits,
+    pub(crate) stream_commit: StreamCommit,
     pub(crate) body_room: BodyRoom,
     pub(crate) circuits: Arc<Circuits>,
     pub(crate) rates: Arc<Rates>,
@@ -96,6 +100,7 @@ impl Gateway {
             limits,
             egress,
             circuit_breakers,
+            stream_commit,
         } = settings;
         let upstream = Upstream::new(
             &egress,
@@ -126,6 +131,7 @@ impl Gateway {
             metrics: dependencies.metrics,
             body_room: BodyRoom::new(limits.request_bodies_bytes),
             limits,
+            stream_commit,
             circuits,
             rates,
         }))

@@ -41,3 +41,4 @@ pub use attempt::CircuitBreakers;
 pub use authenticate::KeyDigest;
 pub use gateway::{Dependencies, Gateway, Settings};
 pub use ingress::router;
+pub use stream::StreamCommit;

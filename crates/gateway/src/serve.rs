@@ -55,8 +55,8 @@ async fn call(
     let plan = resolve(&snapshot, &caller, &envelope, headers, gateway.limits.call)?;
     meter.role_is(plan.role);
     meter.stage_ends("resolve");
-    meter.admitted(admit(gateway, &snapshot, &caller, &envelope, &plan)?);
+    let call = Call::new(envelope, headers, gateway.stream_commit)?;
+    meter.admitted(admit(gateway, &snapshot, &caller, &call, &plan)?);
     meter.stage_ends("limit");
-    let call = Call::new(envelope, headers);
     attempt(gateway, &call, caller.organization_id, &plan, meter).await
 }

@@ -1,13 +1,15 @@
 //! A provider's stream on its way to the client.
 //!
-//! Until the first content has come, nothing is released, so that a failure can
-//! still become a retry or an ordinary error. From then on every piece goes on as
-//! it comes; a failure ends the stream with an error event of the client's dialect.
+//! Until the first content has come, or the first block of it is whole, nothing is
+//! released, so that a failure can still become a retry, a fallback or an ordinary error.
+//! From then on every piece goes on as it comes; a failure ends the stream with an error
+//! event of the client's dialect.
 //!
 //! The client's connection drives all of it: a client that reads slowly slows the
 //! provider down, and one that goes away drops [`AnswerStream`] and with it the
 //! provider's connection.
 
+mod commit;
 mod pipe;
 
 use std::collections::VecDeque;
@@ -26,6 +28,7 @@ use providers::error::{ErrorKind, ProviderError};
 use providers::pass_through::Observation;
 use tokio::time::Sleep;
 
+pub use commit::StreamCommit;
 pub(crate) use pipe::Pipe;
 
 use crate::attempt::{Permit, scrubber};
@@ -47,13 +50,15 @@ pub(crate) struct OpenStream {
 }
 
 impl OpenStream {
-    /// Reads up to the first content, holding at most `limit` bytes.
+    /// Reads up to the first content, or as far as `commit` says, holding little more
+    /// than `limit` bytes: what has content is released then.
     ///
     /// # Errors
     /// When the stream fails before it has said anything. Nothing was released.
     pub(crate) async fn open(
         mut body: UpstreamBody,
         mut pipe: Pipe,
+        commit: StreamCommit,
         limit: usize,
     ) -> Result<Self, Broken> {
         let mut held = Vec::new();
@@ -74,7 +79,10 @@ impl OpenStream {
             if let Some(error) = observation.error {
                 return Err(error.into());
             }
-            if observation.has_content || observation.is_complete {
+            let is_enough = commit.is_reached(&observation)
+                || observation.is_complete
+                || received > limit && observation.has_content;
+            if is_enough {
                 return Ok(Self {
                     body,
                     pipe,

@@ -10,11 +10,14 @@ use providers::pass_through::Envelope;
 use providers::protocol::parse;
 
 use crate::error::CallError;
+use crate::stream::StreamCommit;
 
 /// A request: its scanned body, and the canonical call once somebody needs it.
 pub(crate) struct Call {
     pub(crate) dialect: WireFormat,
     pub(crate) wants_stream: bool,
+    /// When the stream is released.
+    pub(crate) stream_commit: StreamCommit,
     /// The client's `anthropic-beta`.
     pub(crate) anthropic_beta: Option<HeaderValue>,
     envelope: Option<Envelope>,
@@ -22,15 +25,24 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// A client's call.
-    pub(crate) fn new(envelope: Envelope, headers: &HeaderMap) -> Self {
-        Self {
+    /// A client's call, whose stream is released when `commit` says, where its headers
+    /// say nothing else.
+    ///
+    /// # Errors
+    /// When a header says what does not exist.
+    pub(crate) fn new(
+        envelope: Envelope,
+        headers: &HeaderMap,
+        commit: StreamCommit,
+    ) -> Result<Self, CallError> {
+        Ok(Self {
+            stream_commit: StreamCommit::asked(headers, commit)?,
             dialect: envelope.dialect(),
             wants_stream: envelope.stream(),
             anthropic_beta: headers.get("anthropic-beta").cloned(),
             envelope: Some(envelope),
             canonical: OnceLock::new(),
-        }
+        })
     }
 
     /// A call of our own.
@@ -38,6 +50,7 @@ impl Call {
         Self {
             dialect: call.dialect,
             wants_stream: call.stream,
+            stream_commit: StreamCommit::FirstByte,
             anthropic_beta: None,
             envelope: None,
             canonical: OnceLock::from(Ok(call)),

@@ -202,7 +202,7 @@ async fn stream(
         _ => Pipe::translate(call, prepared.target, gateway.clock.now()),
     };
     let limit = gateway.limits.stream_event_bytes;
-    let stream = OpenStream::open(body, pipe, limit).await?;
+    let stream = OpenStream::open(body, pipe, call.stream_commit, limit).await?;
     Ok(Content::Stream(Box::new(stream)))
 }
 
@@ -215,7 +215,7 @@ async fn spread(
 ) -> Result<Content, Failed> {
     let pipe = Pipe::spread(call, prepared.target, gateway.clock.now());
     let limit = gateway.limits.answer_bytes;
-    let stream = OpenStream::open(body, pipe, limit).await?;
+    let stream = OpenStream::open(body, pipe, call.stream_commit, limit).await?;
     Ok(Content::Stream(Box::new(stream)))
 }
 

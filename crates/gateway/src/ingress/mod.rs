@@ -63,7 +63,8 @@ fn routes() -> OpenApiRouter<Arc<Gateway>> {
         })
     ),
     params(
-        ("X-Run-Id" = Option<String>, Header, description = "The run that the call's cost is booked on")
+        ("X-Run-Id" = Option<String>, Header, description = "The run that the call's cost is booked on"),
+        ("X-Quartermaster-Stream-Commit" = Option<String>, Header, description = "When a stream is released, after which no other target can answer: `first_byte` or `first_block` (its first whole text, thought or tool call)")
     ),
     responses(
         (status = 200, content_type = "application/json", body = Object, description = "OpenAI's chat completion, or a stream of `text/event-stream`"),
@@ -108,7 +109,8 @@ async fn chat_completions(
         })
     ),
     params(
-        ("X-Run-Id" = Option<String>, Header, description = "The run that the call's cost is booked on")
+        ("X-Run-Id" = Option<String>, Header, description = "The run that the call's cost is booked on"),
+        ("X-Quartermaster-Stream-Commit" = Option<String>, Header, description = "When a stream is released, after which no other target can answer: `first_byte` or `first_block` (its first whole text, thought or tool call)")
     ),
     responses(
         (status = 200, content_type = "application/json", body = Object, description = "OpenAI's response, or a stream of `text/event-stream`"),
@@ -150,7 +152,8 @@ async fn responses(State(gateway): State<Arc<Gateway>>, request: Request<Body>) 
         })
     ),
     params(
-        ("X-Run-Id" = Option<String>, Header, description = "The run that the call's cost is booked on")
+        ("X-Run-Id" = Option<String>, Header, description = "The run that the call's cost is booked on"),
+        ("X-Quartermaster-Stream-Commit" = Option<String>, Header, description = "When a stream is released, after which no other target can answer: `first_byte` or `first_block` (its first whole text, thought or tool call)")
     ),
     responses(
         (status = 200, content_type = "application/json", body = Object, description = "Anthropic's message, or a stream of `text/event-stream`"),

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use domain::api_key::Caller;
 use domain::rate_limits::RateLimits;
-use providers::pass_through::Envelope;
 
+use crate::attempt::Call;
 use crate::error::CallError;
 use crate::gateway::Gateway;
 use crate::resolve::Plan;
@@ -72,7 +72,7 @@ pub(crate) fn admit(
     gateway: &Gateway,
     snapshot: &Snapshot,
     caller: &Caller,
-    envelope: &Envelope,
+    call: &Call,
     plan: &Plan,
 ) -> Result<Option<Admission>, CallError> {
     let (of_key, of_organization) = snapshot.rate_limits(caller);
@@ -82,18 +82,19 @@ pub(crate) fn admit(
         api_key_id: caller.api_key_id,
         api_key: of_key.or(gateway.limits.api_key),
     };
-    let admitted = gateway.rates.admit(bounds, || estimate(envelope, plan));
+    let admitted = gateway.rates.admit(bounds, || estimate(call, plan));
     admitted.map_err(|exceeded| CallError::limit_exceeded(&exceeded))
 }
 
 /// About how many tokens a call may take.
-fn estimate(envelope: &Envelope, plan: &Plan) -> u64 {
-    let bytes = envelope.body().len();
+fn estimate(call: &Call, plan: &Plan) -> u64 {
+    let envelope = call.envelope();
+    let bytes = envelope.map_or(0, |envelope| envelope.body().len());
     let input = u64::try_from(bytes / BYTES_PER_TOKEN).unwrap_or(u64::MAX);
     let asked = ["max_completion_tokens", "max_tokens"]
         .into_iter()
         .find_map(|name| {
-            std::str::from_utf8(envelope.member(name)?)
+            std::str::from_utf8(envelope?.member(name)?)
                 .ok()?
                 .parse()
                 .ok()

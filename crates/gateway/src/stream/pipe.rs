@@ -27,6 +27,7 @@ pub(crate) struct Translation {
     rendered: Vec<u8>,
     usage: Option<Usage>,
     has_content: bool,
+    has_block: bool,
     is_complete: bool,
 }
 
@@ -53,6 +54,7 @@ impl Pipe {
             rendered: Vec::new(),
             usage: None,
             has_content: false,
+            has_block: false,
             is_complete: false,
         }))
     }
@@ -100,6 +102,7 @@ impl Translation {
         let mut error = None;
         for event in self.events.drain(..) {
             self.has_content |= event.is_content();
+            self.has_block |= self.has_content && event.ends_block();
             self.is_complete |= matches!(event, ChatEvent::End);
             match event {
                 ChatEvent::Error(reported) => {
@@ -116,6 +119,7 @@ impl Translation {
         }
         Observation {
             has_content: self.has_content,
+            has_block: self.has_block,
             is_complete: self.is_complete,
             error,
         }

@@ -26,7 +26,7 @@ use gateway::trace::TraceSink;
 use gateway::upstream::egress::EgressSettings;
 use gateway::upstream::in_process::{InProcessOrigins, InProcessService};
 use gateway::upstream::resolver::{Resolver, SystemResolver};
-use gateway::{CircuitBreakers, Dependencies, Gateway, Settings};
+use gateway::{CircuitBreakers, Dependencies, Gateway, Settings, StreamCommit};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -120,6 +120,7 @@ pub(crate) struct Workshop {
     pub(crate) vault_is_down: bool,
     pub(crate) write_limit: Duration,
     pub(crate) circuit_breakers: CircuitBreakers,
+    pub(crate) stream_commit: StreamCommit,
     /// For a key or, without one, for the organisation.
     pub(crate) rate_limits: Vec<(OrganizationId, Option<ApiKeyId>, RateLimits)>,
     pub(crate) traces: Option<Arc<dyn TraceSink>>,
@@ -160,6 +161,7 @@ impl Workshop {
             vault_is_down: false,
             write_limit: Duration::from_secs(30),
             circuit_breakers: CircuitBreakers::On,
+            stream_commit: StreamCommit::FirstByte,
             rate_limits: Vec::new(),
             traces: None,
             platform_keys: BTreeMap::new(),
@@ -283,6 +285,7 @@ impl Workshop {
             limits: self.limits,
             egress: self.egress,
             circuit_breakers: self.circuit_breakers,
+            stream_commit: self.stream_commit,
         };
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let dependencies = Dependencies {

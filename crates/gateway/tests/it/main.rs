@@ -7,6 +7,7 @@ mod calls;
 mod cancellation;
 mod check;
 mod circuits;
+mod commit;
 mod egress;
 mod failures;
 mod faults;

@@ -118,4 +118,10 @@ impl ChatEvent {
             _ => false,
         }
     }
+
+    /// Whether with this event a block of the answer is whole, or the answer itself.
+    #[must_use]
+    pub const fn ends_block(&self) -> bool {
+        matches!(self, Self::PartEnd { .. } | Self::Finish { .. } | Self::End)
+    }
 }

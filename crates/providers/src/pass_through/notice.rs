@@ -19,6 +19,10 @@ pub(super) struct Notice {
     pub(super) is_content: bool,
     /// The answer has stopped for a reason.
     pub(super) is_finish: bool,
+    /// A block of the answer is whole: a text, a thought or a tool call.
+    pub(super) ends_block: bool,
+    /// What the event adds to, where that alone tells where a block ends.
+    pub(super) grows: Option<Growth>,
     /// It is the stream's last event.
     pub(super) is_end: bool,
     /// It belongs to an answer, even if it says nothing of it.
@@ -29,6 +33,26 @@ pub(super) struct Notice {
     pub(super) usage: Option<Value>,
     /// The failure that it reports.
     pub(super) error: Option<Value>,
+}
+
+/// What a chunk of OpenAI's adds to the first of its choices. Its blocks have no end of
+/// their own: one is whole when the next begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Growth {
+    /// The first block that grows.
+    pub(super) first: Block,
+    /// The last, which may still grow.
+    pub(super) last: Block,
+}
+
+/// Which block of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Block {
+    Reasoning,
+    Content,
+    Refusal,
+    /// By its place among the tool calls.
+    ToolCall(u64),
 }
 
 /// Reads an event as far as it must be known.
@@ -61,6 +85,8 @@ fn openai_chat(data: &str) -> Result<Notice, ProviderError> {
     Ok(Notice {
         is_content: choices.has_content || choices.has_finish,
         is_finish: choices.has_finish,
+        ends_block: choices.has_finish,
+        grows: choices.grows,
         is_end: false,
         is_of_answer: choices.has_any,
         is_usage_only: choices.is_empty_list && usage.is_some(),
@@ -77,6 +103,7 @@ fn anthropic_messages(event: &Event<'_>) -> Result<Notice, ProviderError> {
     };
     match &*kind {
         "content_block_delta" => notice.is_content = true,
+        "content_block_stop" => notice.ends_block = true,
         "content_block_start" => {
             let start: BlockStart = parse(event.data)?;
             notice.is_content = start
@@ -91,6 +118,7 @@ fn anthropic_messages(event: &Event<'_>) -> Result<Notice, ProviderError> {
             notice.usage = parse::<Reported>(event.data)?.usage;
             notice.is_content = true;
             notice.is_finish = true;
+            notice.ends_block = true;
         }
         "message_stop" => {
             notice.is_content = true;
@@ -123,7 +151,11 @@ fn openai_responses(event: &Event<'_>) -> Result<Notice, ProviderError> {
             notice.is_content = !begins_empty;
             notice.is_of_answer = true;
         }
-        "response.output_item.done" => notice.is_content = true,
+        "response.content_part.done" => notice.ends_block = true,
+        "response.output_item.done" => {
+            notice.is_content = true;
+            notice.ends_block = true;
+        }
         "response.completed" | "response.incomplete" => {
             notice.usage = parse::<Responded>(event.data)?.response.usage;
             notice.is_content = true;
@@ -136,7 +168,11 @@ fn openai_responses(event: &Event<'_>) -> Result<Notice, ProviderError> {
             notice.error = Some(failed.response.error.unwrap_or(Value::Null));
         }
         "error" => notice.error = Some(parse(event.data)?),
-        kind => notice.is_content = kind.ends_with(".delta"),
+        kind if kind.ends_with(".delta") => {
+            parse::<IgnoredAny>(event.data)?;
+            notice.is_content = true;
+        }
+        _ => {}
     }
     Ok(notice)
 }
@@ -170,11 +206,13 @@ struct Choices {
     has_any: bool,
     has_content: bool,
     has_finish: bool,
+    grows: Option<Growth>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Choice {
+    index: Option<Value>,
     delta: Option<Delta>,
     finish_reason: Filled,
 }
@@ -183,6 +221,7 @@ struct Choice {
 #[derive(Default)]
 struct Delta {
     has_content: bool,
+    grows: Option<Growth>,
 }
 
 /// Whether a value is anything but null, an empty text, an empty list or an empty object.
@@ -244,19 +283,19 @@ struct FailedResponse {
 #[serde(default)]
 struct BlockStart<'a> {
     #[serde(borrow)]
-    content_block: Option<Block<'a>>,
+    content_block: Option<Beginning<'a>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Block<'a> {
+struct Beginning<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
     text: Filled,
     thinking: Filled,
 }
 
-impl Block<'_> {
+impl Beginning<'_> {
     /// Texts and thoughts begin empty; every other block says something by being there.
     fn shows_something(&self) -> bool {
         let begins_empty = matches!(&*self.kind, "text" | "thinking");
@@ -287,7 +326,12 @@ impl<'de> Visitor<'de> for ChoicesVisitor {
         while let Some(choice) = items.next_element::<Choice>()? {
             choices.is_empty_list = false;
             choices.has_any = true;
-            choices.has_content |= choice.delta.is_some_and(|delta| delta.has_content);
+            let is_first = choice.index.is_none_or(|index| index == 0);
+            let delta = choice.delta.unwrap_or_default();
+            choices.has_content |= delta.has_content;
+            if is_first {
+                choices.grows = delta.grows;
+            }
             choices.has_finish |= choice.finish_reason.0;
         }
         Ok(choices)
@@ -310,30 +354,72 @@ impl<'de> Visitor<'de> for DeltaVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Delta, A::Error> {
-        let mut has_content = false;
-        while let Some(is_role) = members.next_key::<IsRole>()? {
-            let is_filled = members.next_value::<Filled>()?.0;
-            has_content |= is_filled && !is_role.0;
+        let mut delta = Delta::default();
+        while let Some(member) = members.next_key::<Member>()? {
+            let (first, last) = match member {
+                Member::Role => {
+                    members.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                Member::ToolCalls => {
+                    let calls: Value = members.next_value()?;
+                    let calls = calls.as_array().map(Vec::as_slice).unwrap_or_default();
+                    delta.has_content |= !calls.is_empty();
+                    (calls.first().map(tool_call), calls.last().map(tool_call))
+                }
+                Member::Block(block) => {
+                    let is_filled = members.next_value::<Filled>()?.0;
+                    delta.has_content |= is_filled;
+                    let block = is_filled.then_some(block);
+                    (block, block)
+                }
+                Member::Other => {
+                    delta.has_content |= members.next_value::<Filled>()?.0;
+                    continue;
+                }
+            };
+            if let (Some(first), Some(last)) = (first, last) {
+                let first = delta.grows.map_or(first, |before| before.first);
+                delta.grows = Some(Growth { first, last });
+            }
         }
-        Ok(Delta { has_content })
+        Ok(delta)
     }
 }
 
-/// Whether a member's name is `role`.
-struct IsRole(bool);
+fn tool_call(call: &Value) -> Block {
+    Block::ToolCall(call["index"].as_u64().unwrap_or_default())
+}
 
-impl<'de> Deserialize<'de> for IsRole {
+/// A member of a delta.
+enum Member {
+    Role,
+    ToolCalls,
+    Block(Block),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Member {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NameVisitor;
         impl Visitor<'_> for NameVisitor {
-            type Value = IsRole;
+            type Value = Member;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("a name")
             }
 
-            fn visit_str<E>(self, name: &str) -> Result<IsRole, E> {
-                Ok(IsRole(name == "role"))
+            fn visit_str<E>(self, name: &str) -> Result<Member, E> {
+                Ok(match name {
+                    "role" => Member::Role,
+                    "content" => Member::Block(Block::Content),
+                    "refusal" => Member::Block(Block::Refusal),
+                    "tool_calls" => Member::ToolCalls,
+                    "function_call" => Member::Block(Block::ToolCall(0)),
+                    // Providers call it `reasoning`, `reasoning_content`, `reasoning_details`.
+                    name if name.starts_with("reasoning") => Member::Block(Block::Reasoning),
+                    _ => Member::Other,
+                })
             }
         }
         deserializer.deserialize_identifier(NameVisitor)

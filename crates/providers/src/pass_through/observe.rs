@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::envelope::Envelope;
-use super::notice;
+use super::notice::{self, Block, Notice};
 use super::usage::{self, Counts, malformed};
 use crate::chat::WireFormat;
 use crate::chat::usage::Usage;
@@ -36,6 +36,9 @@ pub struct Observation {
     /// Whether content has been seen in this or an earlier piece: text, reasoning, a tool
     /// call, a refusal, or that the answer is over.
     pub has_content: bool,
+    /// Whether a whole block of content has been seen: a text or thought that has ended,
+    /// a tool call with all its arguments, or that the answer is over.
+    pub has_block: bool,
     /// Whether the stream's last event has been seen.
     pub is_complete: bool,
     /// A failure that the provider reported inside the stream. Its event and what follows
@@ -51,6 +54,9 @@ struct Progress {
     counts: Counts,
     has_answer: bool,
     has_content: bool,
+    has_block: bool,
+    /// The block that grows, where only the next one tells that it is whole.
+    growing: Option<Block>,
     has_finished: bool,
     is_complete: bool,
 }
@@ -85,6 +91,8 @@ impl StreamObserver {
             counts: Counts::new(envelope.dialect()),
             has_answer: false,
             has_content: false,
+            has_block: false,
+            growing: None,
             has_finished: false,
             is_complete: false,
         };
@@ -175,6 +183,7 @@ impl Progress {
             return Err(malformed("the stream ended without an answer"));
         }
         self.has_content |= notice.is_content;
+        self.has_block |= self.has_content && self.ends_block(&notice);
         self.has_finished |= notice.is_finish;
         self.is_complete |= notice.is_end;
         if let Some(report) = &notice.usage {
@@ -187,9 +196,19 @@ impl Progress {
         })
     }
 
+    /// Whether with this event a block of the answer is whole.
+    fn ends_block(&mut self, notice: &Notice) -> bool {
+        let has_changed = notice.grows.is_some_and(|grows| {
+            let before = self.growing.replace(grows.last).unwrap_or(grows.first);
+            before != grows.last
+        });
+        notice.ends_block || notice.is_end || has_changed
+    }
+
     const fn observation(&self, error: Option<ProviderError>) -> Observation {
         Observation {
             has_content: self.has_content,
+            has_block: self.has_block,
             is_complete: self.is_complete,
             error,
         }
@@ -341,6 +360,43 @@ mod tests {
     }
 
     #[test]
+    fn a_block_is_whole_when_the_next_begins_or_the_answer_is_over() {
+        let chunk = |delta: &str| format!("data: {{\"choices\":[{{\"delta\":{delta}}}]}}\n\n");
+        let (thought, text) = (r#"{"reasoning_content":"a"}"#, r#"{"content":"a"}"#);
+        let call = |index: u64| format!("{{\"tool_calls\":[{{\"index\":{index}}}]}}");
+        let both = r#"{"tool_calls":[{"index":0},{"index":1}]}"#;
+        let (first, second) = (call(0), call(1));
+        let end = r#"{"role":"assistant","content":"","tool_calls":[]}"#;
+        for (deltas, expected) in [
+            (vec![text, text, end], false),
+            (vec![thought, r#"{"content":"","reasoning":"b"}"#], false),
+            (vec![thought, text], true),
+            (vec![r#"{"reasoning":"a","content":"b"}"#], true),
+            (vec![text, &first], true),
+            (vec![&first, &first], false),
+            (vec![&first, &second], true),
+            (vec![both], true),
+            (
+                vec![text, r#"{"tool_calls":null,"annotations":[1]}"#],
+                false,
+            ),
+        ] {
+            let mut observer = openai();
+            let seen = deltas
+                .iter()
+                .map(|delta| push(&mut observer, &chunk(delta)).1);
+            let seen = seen.last().unwrap();
+            assert!(seen.has_content);
+            assert_eq!(seen.has_block, expected, "{deltas:?}");
+            assert!(push(&mut observer, FINISH).1.has_block);
+        }
+        let other = "data: {\"choices\":[{\"index\":1,\"delta\":{\"refusal\":\"a\"}}]}\n\n";
+        let mut observer = openai();
+        push(&mut observer, TEXT);
+        assert!(!push(&mut observer, other).1.has_block, "of another answer");
+    }
+
+    #[test]
     fn usage_is_read() {
         let mut observer = openai();
         assert_eq!(observer.usage(), None);
@@ -432,8 +488,13 @@ mod tests {
     fn anthropic_streams_are_read() {
         let mut observer = anthropic();
         assert!(!push(&mut observer, MESSAGE).1.has_content);
-        let observation = push(&mut observer, ANSWER).1;
-        assert!(observation.has_content && !observation.is_complete);
+        let (delta, rest) = ANSWER.split_at(ANSWER.find("event: content_block_stop").unwrap());
+        let observation = push(&mut observer, delta).1;
+        assert!(observation.has_content && !observation.has_block);
+        let (stop, rest) = rest.split_at(rest.find("event: message_delta").unwrap());
+        assert!(push(&mut observer, stop).1.has_block);
+        let observation = push(&mut observer, rest).1;
+        assert!(observation.has_block && !observation.is_complete);
         assert!(push(&mut observer, STOP).1.is_complete);
         let usage = observer.usage().unwrap();
         assert_eq!(

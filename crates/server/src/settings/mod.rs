@@ -9,7 +9,8 @@ mod section;
 pub use load::{BOOTSTRAP_API_KEY, SettingsError, SettingsSource, load, warn_of_stray_variables};
 pub use section::{
     DatabaseSettings, EgressSettings, LimitSettings, LogFormat, LogSettings, ServerSettings,
-    Settings, SystemModelConfiguration, TelemetrySettings, UsageSettings, VaultSettings, seconds,
+    Settings, StreamCommitSetting, StreamSettings, SystemModelConfiguration, TelemetrySettings,
+    UsageSettings, VaultSettings, seconds,
 };
 
 /// The annotated defaults.

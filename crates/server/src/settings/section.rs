@@ -25,6 +25,8 @@ pub struct Settings {
     pub egress: EgressSettings,
     /// `[limits]`
     pub limits: LimitSettings,
+    /// `[stream]`
+    pub stream: StreamSettings,
     /// `[usage]`
     pub usage: UsageSettings,
     /// `[log]`
@@ -122,6 +124,24 @@ pub struct LimitSettings {
     /// `[limits.organization]`: the same for an organisation.
     #[serde(default)]
     pub organization: RateLimitSettings,
+}
+
+/// `[stream]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamSettings {
+    /// How much of a stream is held back, where a call does not say.
+    pub commit: StreamCommitSetting,
+}
+
+/// `stream.commit`
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamCommitSetting {
+    /// Until its first content.
+    FirstByte,
+    /// Until its first text, thought or tool call is whole.
+    FirstBlock,
 }
 
 /// `[limits.api_key]` and `[limits.organization]`

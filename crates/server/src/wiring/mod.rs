@@ -21,7 +21,7 @@ use domain::api_key::ApiKeyToken;
 use gateway::limit::Limits;
 use gateway::upstream::egress::EgressSettings;
 use gateway::upstream::resolver::SystemResolver;
-use gateway::{CircuitBreakers, Dependencies, Gateway};
+use gateway::{CircuitBreakers, Dependencies, Gateway, StreamCommit};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,7 +31,7 @@ use crate::clock::{SystemClock, SystemEntropy};
 use crate::metrics::ProcessMetrics;
 use crate::ports::{GatewayCheck, simulated_origin};
 use crate::role_planner::SnapshotPlanner;
-use crate::settings::{Settings, seconds};
+use crate::settings::{Settings, StreamCommitSetting, seconds};
 use crate::traces;
 use crate::usage::metrics::UsageMetrics;
 use crate::usage::recorder::{self, Recorder, RecorderSettings};
@@ -205,6 +205,10 @@ fn gateway_settings(settings: &Settings) -> anyhow::Result<gateway::Settings> {
             CircuitBreakers::On
         } else {
             CircuitBreakers::Off
+        },
+        stream_commit: match settings.stream.commit {
+            StreamCommitSetting::FirstByte => StreamCommit::FirstByte,
+            StreamCommitSetting::FirstBlock => StreamCommit::FirstBlock,
         },
     })
 }

@@ -61,6 +61,7 @@ fn the_default_file_documents_exactly_the_keys_that_exist() {
         "vault",
         "egress",
         "limits",
+        "stream",
         "telemetry",
         "log",
     ] {
