@@ -10,6 +10,7 @@ use domain::clock::{Clock, Entropy};
 use domain::id::{ModelConfigurationId, OrganizationId};
 use domain::model_configuration::{ModelConfiguration, ModelSettings};
 use domain::provider_credential::ProviderCredential;
+use domain::wrong_keys::Throttle;
 use jiff::Timestamp;
 use providers::endpoint::EndpointPolicy;
 use serde::Serialize;
@@ -21,7 +22,6 @@ use vault::VaultBackend;
 use vault::keyring::RootKeyring;
 
 use crate::answer::to_microseconds;
-use crate::extract::throttle::Throttle;
 use crate::idempotency::turns::Turns;
 use crate::metrics::Metrics;
 use crate::quota::Quota;

@@ -17,3 +17,4 @@ pub mod rate_limits;
 pub mod secret;
 pub mod usage;
 pub mod validation;
+pub mod wrong_keys;

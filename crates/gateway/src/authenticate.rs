@@ -1,12 +1,17 @@
 //! Which caller an API key belongs to.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ConnectInfo;
 use domain::api_key::{ApiKeyToken, Caller, Digest256, Scope};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-
-use std::sync::Arc;
+use http::request::Parts;
 
 use crate::error::CallError;
+use crate::gateway::Gateway;
 use crate::snapshot::Snapshot;
 
 /// Anthropic's clients send their key in this header.
@@ -22,7 +27,13 @@ impl KeyDigest {
     /// None where the request presents no well-formed key, or more than one.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        presented_digest(headers).ok()
+        let text = presented(headers).ok()??;
+        Self::of_text(text)
+    }
+
+    fn of_text(text: &str) -> Option<Self> {
+        let token = ApiKeyToken::parse(text).ok()?;
+        Some(Self(token.digest()))
     }
 
     /// Whether the snapshot has a caller with this key.
@@ -35,33 +46,40 @@ impl KeyDigest {
 /// The caller of a request, who may call models.
 ///
 /// # Errors
-/// The same 401 for a key that is missing, malformed, unknown or revoked; a 403
-/// for one without the scope `invoke`.
+/// The same 401 for a key that is missing, malformed, unknown or revoked, a 429 in its
+/// place for an address that presents wrong keys again and again; a 403 for a key without
+/// the scope `invoke`.
 pub(crate) fn authenticate(
+    gateway: &Gateway,
     snapshot: &Snapshot,
-    headers: &HeaderMap,
+    parts: &Parts,
 ) -> Result<Arc<Caller>, CallError> {
-    authenticate_digest(snapshot, presented_digest(headers)?)
-}
-
-/// The same for who has the digest already.
-pub(crate) fn authenticate_digest(
-    snapshot: &Snapshot,
-    digest: KeyDigest,
-) -> Result<Arc<Caller>, CallError> {
-    let caller = snapshot
-        .caller(&digest.0)
-        .ok_or_else(CallError::unauthenticated)?;
+    let digest = match parts.extensions.get::<KeyDigest>() {
+        Some(digest) => Some(*digest),
+        None => {
+            let text = presented(&parts.headers)?.ok_or_else(CallError::unauthenticated)?;
+            KeyDigest::of_text(text)
+        }
+    };
+    let caller = digest
+        .and_then(|digest| snapshot.caller(&digest.0))
+        .ok_or_else(|| wrong_key(gateway, parts))?;
     if !caller.may(Scope::Invoke) {
         return Err(CallError::forbidden());
     }
     Ok(Arc::clone(caller))
 }
 
-fn presented_digest(headers: &HeaderMap) -> Result<KeyDigest, CallError> {
-    let token = presented(headers)?.and_then(|text| ApiKeyToken::parse(text).ok());
-    let token = token.ok_or_else(CallError::unauthenticated)?;
-    Ok(KeyDigest(token.digest()))
+/// Only whoever presents a wrong key is slowed down, so that a good key is served whatever
+/// others behind the same address do. Headers that name another address are not believed.
+fn wrong_key(gateway: &Gateway, parts: &Parts) -> CallError {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let now = gateway.clock.now();
+    let wait = peer.and_then(|peer| gateway.wrong_keys.failure(peer.0.ip(), now));
+    match wait.and_then(|seconds| u64::try_from(seconds).ok()) {
+        None => CallError::unauthenticated(),
+        Some(seconds) => CallError::too_many_wrong_keys(Duration::from_secs(seconds)),
+    }
 }
 
 /// The key that a request presents.

@@ -59,6 +59,18 @@ impl CallError {
         )
     }
 
+    /// Instead of that, for an address that presented too many wrong keys.
+    pub(crate) fn too_many_wrong_keys(wait: Duration) -> Self {
+        Self {
+            retry_after: Some(wait),
+            ..Self::refused(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_wrong_keys",
+                "Too many wrong API keys came from this address.",
+            )
+        }
+    }
+
     pub(crate) fn doubled_header(name: &str) -> Self {
         let message = format!("The header `{name}` was sent more than once.");
         Self::refused(StatusCode::BAD_REQUEST, "invalid_request", message)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use domain::clock::{Clock, Entropy};
 use domain::price::PriceTable;
+use domain::wrong_keys::Throttle;
 use providers::chat::usage::Usage;
 use providers::target::Target;
 use tokio_util::sync::CancellationToken;
@@ -84,6 +85,7 @@ pub struct Gateway {
     pub(crate) body_room: BodyRoom,
     pub(crate) circuits: Arc<Circuits>,
     pub(crate) rates: Arc<Rates>,
+    pub(crate) wrong_keys: Throttle,
 }
 
 impl Gateway {
@@ -134,6 +136,7 @@ impl Gateway {
             stream_commit,
             circuits,
             rates,
+            wrong_keys: Throttle::default(),
         }))
     }
 

@@ -4,7 +4,11 @@
 //! such a text is shown or logged, every secret of the request is replaced, in each
 //! form in which it may come back, and so is whatever looks like a key.
 //!
-//! Only errors pass through here, so nothing is prepared while a call goes well.
+//! Only errors pass through here; what goes well is looked at by [`Filter`].
+
+mod filter;
+
+pub(crate) use filter::Filter;
 
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};

@@ -9,7 +9,7 @@ use providers::chat::WireFormat;
 use providers::pass_through::Envelope;
 
 use crate::attempt::{Answer, Call, attempt};
-use crate::authenticate::{KeyDigest, authenticate, authenticate_digest};
+use crate::authenticate::authenticate;
 use crate::error::CallError;
 use crate::gateway::Gateway;
 use crate::ingress::{answer, body};
@@ -41,11 +41,8 @@ async fn call(
     meter: &mut CallMeter,
 ) -> Result<Answer, CallError> {
     let snapshot = gateway.snapshot.load_full();
+    let caller = authenticate(gateway, &snapshot, parts)?;
     let headers = &parts.headers;
-    let caller = match parts.extensions.get::<KeyDigest>() {
-        Some(digest) => authenticate_digest(&snapshot, *digest)?,
-        None => authenticate(&snapshot, headers)?,
-    };
     meter.caller_is(&caller);
     meter.stage_ends("authenticate");
     let (body, _room) = body::read(headers, body, &gateway.limits, &gateway.body_room).await?;

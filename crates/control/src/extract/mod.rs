@@ -4,4 +4,3 @@ pub(crate) mod call;
 pub(crate) mod caller;
 pub(crate) mod if_match;
 pub(crate) mod path;
-pub(crate) mod throttle;

@@ -174,14 +174,16 @@ async fn whole(
     if prepared.passage == Passage::PassThrough {
         let usage = pass_through::usage(call.dialect, &received)?;
         return Ok(Content::Whole {
-            body: received,
+            body: prepared.filter().whole(received),
             usage,
         });
     }
     let now = gateway.clock.now();
     let reply = decode(prepared.target, 200, headers, &received, now)?;
     Ok(Content::Whole {
-        body: render(call.dialect, &reply, call.asked_for()),
+        body: prepared
+            .filter()
+            .whole(render(call.dialect, &reply, call.asked_for())),
         usage: reply.usage,
     })
 }
@@ -198,8 +200,13 @@ async fn stream(
         return Err(malformed(message).into());
     }
     let pipe = match (prepared.passage, call.envelope()) {
-        (Passage::PassThrough, Some(envelope)) => Pipe::pass_through(envelope),
-        _ => Pipe::translate(call, prepared.target, gateway.clock.now()),
+        (Passage::PassThrough, Some(envelope)) => Pipe::pass_through(envelope, prepared.filter()),
+        _ => Pipe::translate(
+            call,
+            prepared.target,
+            prepared.filter(),
+            gateway.clock.now(),
+        ),
     };
     let limit = gateway.limits.stream_event_bytes;
     let stream = OpenStream::open(body, pipe, call.stream_commit, limit).await?;
@@ -213,7 +220,12 @@ async fn spread(
     prepared: &Prepared<'_>,
     body: UpstreamBody,
 ) -> Result<Content, Failed> {
-    let pipe = Pipe::spread(call, prepared.target, gateway.clock.now());
+    let pipe = Pipe::spread(
+        call,
+        prepared.target,
+        prepared.filter(),
+        gateway.clock.now(),
+    );
     let limit = gateway.limits.answer_bytes;
     let stream = OpenStream::open(body, pipe, call.stream_commit, limit).await?;
     Ok(Content::Stream(Box::new(stream)))
@@ -243,7 +255,9 @@ async fn gathered(
     gather(&mut accumulator, &mut events)?;
     let reply = accumulator.finish()?;
     Ok(Content::Whole {
-        body: render(call.dialect, &reply, call.asked_for()),
+        body: prepared
+            .filter()
+            .whole(render(call.dialect, &reply, call.asked_for())),
         usage: reply.usage,
     })
 }

@@ -16,7 +16,7 @@ use super::authorize::Key;
 use super::{Call, CircuitKey};
 use crate::error::CallError;
 use crate::gateway::Gateway;
-use crate::scrub::Scrubber;
+use crate::scrub::{Filter, Scrubber};
 use crate::secrets::SecretError;
 use crate::snapshot::{Entry, KeySource, Route};
 use crate::upstream::{Partition, PoolKey};
@@ -58,6 +58,11 @@ impl Prepared<'_> {
     /// Knows every secret that went into the request.
     pub(crate) fn scrubber(&self) -> Scrubber {
         scrubber(self.credential().map(Arc::as_ref))
+    }
+
+    /// The same for an answer that goes well.
+    pub(super) fn filter(&self) -> Filter {
+        Filter::new(self.credential().map(Arc::as_ref))
     }
 }
 

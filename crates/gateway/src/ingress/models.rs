@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use domain::agent_role::AgentRole;
 use http::header::CONTENT_TYPE;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response};
 use providers::chat::WireFormat;
 use serde_json::{Value, json};
@@ -34,13 +35,10 @@ use crate::snapshot::Entry;
     ),
     security(("api_key" = ["invoke"]))
 )]
-pub(super) async fn list(
-    State(gateway): State<Arc<Gateway>>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let dialect = dialect(&headers);
+pub(super) async fn list(State(gateway): State<Arc<Gateway>>, parts: Parts) -> Response<Body> {
+    let dialect = dialect(&parts.headers);
     let snapshot = gateway.snapshot.load_full();
-    let listed = authenticate(&snapshot, &headers).map(|caller| {
+    let listed = authenticate(&gateway, &snapshot, &parts).map(|caller| {
         let organization_id = caller.organization_id;
         let named = snapshot.selectable(organization_id);
         let named = named.map(|entry| model(dialect, entry.name(), entry));
@@ -51,7 +49,7 @@ pub(super) async fn list(
         let models: Vec<Value> = named.chain(roles).collect();
         model_list(dialect, &models)
     });
-    answer(&gateway, dialect, &headers, listed)
+    answer(&gateway, dialect, &parts.headers, listed)
 }
 
 /// Look up one thing that can be called
@@ -71,11 +69,11 @@ pub(super) async fn list(
 pub(super) async fn get(
     State(gateway): State<Arc<Gateway>>,
     Path(selector): Path<String>,
-    headers: HeaderMap,
+    parts: Parts,
 ) -> Response<Body> {
-    let dialect = dialect(&headers);
+    let dialect = dialect(&parts.headers);
     let snapshot = gateway.snapshot.load_full();
-    let found = authenticate(&snapshot, &headers).and_then(|caller| {
+    let found = authenticate(&gateway, &snapshot, &parts).and_then(|caller| {
         let selected = select(&snapshot, caller.organization_id, &selector)?;
         let id = match selected.role {
             Some(_) => selector.as_str(),
@@ -83,7 +81,7 @@ pub(super) async fn get(
         };
         Ok(model(dialect, id, selected.entry))
     });
-    answer(&gateway, dialect, &headers, found)
+    answer(&gateway, dialect, &parts.headers, found)
 }
 
 /// Anthropic's clients always send their API's version.

@@ -10,9 +10,16 @@ use providers::protocol::{Decoder, Renderer};
 use providers::target::Target;
 
 use crate::attempt::Call;
+use crate::scrub::Filter;
 
-/// Turns the provider's pieces into the client's.
-pub(crate) enum Pipe {
+/// Turns the provider's pieces into the client's, without the key that the provider got.
+pub(crate) struct Pipe {
+    passage: Passage,
+    filter: Filter,
+}
+
+/// How the pieces are turned.
+enum Passage {
     /// The formats are the same.
     PassThrough(Box<StreamObserver>),
     /// Through canonical events.
@@ -32,22 +39,26 @@ pub(crate) struct Translation {
 }
 
 impl Pipe {
-    pub(crate) fn pass_through(envelope: &Envelope) -> Self {
-        Self::PassThrough(Box::new(StreamObserver::new(envelope)))
+    pub(crate) fn pass_through(envelope: &Envelope, filter: Filter) -> Self {
+        let observer = StreamObserver::new(envelope);
+        Self {
+            passage: Passage::PassThrough(Box::new(observer)),
+            filter,
+        }
     }
 
-    pub(crate) fn translate(call: &Call, target: &Target, now: Timestamp) -> Self {
-        Self::through(Decoder::new(target, now), call)
+    pub(crate) fn translate(call: &Call, target: &Target, filter: Filter, now: Timestamp) -> Self {
+        Self::through(Decoder::new(target, now), call, filter)
     }
 
     /// Spreads a whole answer over a stream.
-    pub(crate) fn spread(call: &Call, target: &Target, now: Timestamp) -> Self {
-        Self::through(Decoder::whole(target, now), call)
+    pub(crate) fn spread(call: &Call, target: &Target, filter: Filter, now: Timestamp) -> Self {
+        Self::through(Decoder::whole(target, now), call, filter)
     }
 
-    fn through(decoder: Decoder, call: &Call) -> Self {
+    fn through(decoder: Decoder, call: &Call, filter: Filter) -> Self {
         let stream_usage = call.canonical().ok().and_then(|call| call.stream_usage);
-        Self::Translate(Box::new(Translation {
+        let translation = Translation {
             decoder,
             renderer: Renderer::new(call.dialect, call.asked_for(), stream_usage),
             events: Vec::new(),
@@ -56,7 +67,11 @@ impl Pipe {
             has_content: false,
             has_block: false,
             is_complete: false,
-        }))
+        };
+        Self {
+            passage: Passage::Translate(Box::new(translation)),
+            filter,
+        }
     }
 
     /// Takes a piece and appends what the client may see of it.
@@ -65,6 +80,35 @@ impl Pipe {
         piece: &Bytes,
         out: &mut Vec<Bytes>,
     ) -> Result<Observation, ProviderError> {
+        let mut pieces = Vec::new();
+        let pushed = self.passage.push(piece, &mut pieces);
+        self.filter.pieces(&mut pieces);
+        out.append(&mut pieces);
+        pushed
+    }
+
+    /// Takes the end of the provider's stream.
+    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<Observation, ProviderError> {
+        let mut pieces = Vec::new();
+        let finished = self.passage.finish(&mut pieces);
+        self.filter.pieces(&mut pieces);
+        if finished.is_ok() {
+            self.filter.finish(&mut pieces);
+        }
+        out.append(&mut pieces);
+        finished
+    }
+
+    pub(super) fn usage(&self) -> Option<Usage> {
+        match &self.passage {
+            Passage::PassThrough(observer) => observer.usage(),
+            Passage::Translate(translation) => translation.usage,
+        }
+    }
+}
+
+impl Passage {
+    fn push(&mut self, piece: &Bytes, out: &mut Vec<Bytes>) -> Result<Observation, ProviderError> {
         match self {
             Self::PassThrough(observer) => observer.push(piece, out),
             Self::Translate(translation) => {
@@ -76,8 +120,7 @@ impl Pipe {
         }
     }
 
-    /// Takes the end of the provider's stream.
-    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<Observation, ProviderError> {
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<Observation, ProviderError> {
         match self {
             Self::PassThrough(observer) => observer.finish(out),
             Self::Translate(translation) => {
@@ -86,13 +129,6 @@ impl Pipe {
                 finished?;
                 Ok(observation)
             }
-        }
-    }
-
-    pub(super) fn usage(&self) -> Option<Usage> {
-        match self {
-            Self::PassThrough(observer) => observer.usage(),
-            Self::Translate(translation) => translation.usage,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use axum::extract::ConnectInfo;
 use domain::agent_role::AgentRole;
 use domain::api_key::{ApiKey, ApiKeyToken, Scope};
 use domain::clock::{Clock, Entropy};
@@ -27,6 +28,8 @@ use gateway::upstream::egress::EgressSettings;
 use gateway::upstream::in_process::{InProcessOrigins, InProcessService};
 use gateway::upstream::resolver::{Resolver, SystemResolver};
 use gateway::{CircuitBreakers, Dependencies, Gateway, Settings, StreamCommit};
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -40,6 +43,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 use uuid::Uuid;
 
 /// The key of a configuration that says nothing else.
@@ -404,9 +408,14 @@ fn key(number: u128, scopes: BTreeSet<Scope>) -> (domain::api_key::Digest256, Ap
 async fn serve(listener: TcpListener, router: axum::Router, write_limit: Duration) {
     let mut connections = JoinSet::new();
     loop {
-        let (stream, _) = listener.accept().await.expect("a connection");
+        let (stream, peer) = listener.accept().await.expect("a connection");
         stream.set_nodelay(true).expect("no delay");
-        let service = TowerToHyperService::new(router.clone());
+        let router = router.clone();
+        let service = router.map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request
+        });
+        let service = TowerToHyperService::new(service);
         connections.spawn(async move {
             let mut builder = Builder::new(TokioExecutor::new());
             builder.http1().timer(TokioTimer::new());

@@ -197,3 +197,39 @@ async fn calls_under_way_are_bounded_until_they_end_or_are_given_up() {
         assert_eq!(stream.status, StatusCode::OK);
     }
 }
+
+#[tokio::test]
+async fn wrong_keys_are_slowed_down_and_good_ones_never() {
+    let (upstream, gateway) = with(NONE, NONE).await;
+    let wrong = gateway.stranger().with_key("sk-of-somebody-else");
+    let mut statuses = Vec::new();
+    for _ in 0..50 {
+        for path in ["/v1/chat/completions", "/v1/messages"] {
+            let answer = wrong.post(path, &openai("chat")).await.expect("an answer");
+            statuses.push(answer.status);
+        }
+    }
+    assert_eq!(statuses, [StatusCode::UNAUTHORIZED; 100]);
+    let answers = [
+        wrong.post("/v1/chat/completions", &openai("chat")).await,
+        wrong.post("/v1/messages", &anthropic("chat")).await,
+        wrong.get("/v1/models").await,
+    ];
+    for answer in answers.map(|answer| answer.expect("an answer")) {
+        assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(answer.header("retry-after"), "10");
+    }
+    // Nobody else behind the same address is concerned.
+    assert_eq!(gateway.chat(&openai("chat")).await.status, StatusCode::OK);
+    let none = gateway
+        .stranger()
+        .get("/v1/models")
+        .await
+        .expect("an answer");
+    assert_eq!(
+        none.status,
+        StatusCode::UNAUTHORIZED,
+        "no key is no wrong key"
+    );
+    assert_eq!(upstream.ledger().count(), 1);
+}

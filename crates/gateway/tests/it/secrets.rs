@@ -138,6 +138,83 @@ async fn an_echo_in_a_stream_s_error_is_redacted_wherever_it_is_cut() {
     }
 }
 
+/// A host may also echo the key where all goes well.
+#[tokio::test]
+async fn an_echo_in_a_good_answer_is_redacted() {
+    let body = format!(
+        "{{\"id\":\"a\",\"object\":\"chat.completion\",\"model\":\"m\",\"sent\":\"Bearer {PROVIDER_KEY}\",\
+         \"choices\":[{{\"index\":0,\"message\":{{\"role\":\"assistant\",\
+         \"content\":\"Your key is {PROVIDER_KEY}.\"}},\"finish_reason\":\"stop\"}}]}}"
+    );
+    let script = vec![Act::answer(
+        "200 OK",
+        "content-type: application/json\r\n",
+        &body,
+    )];
+    let upstream = RawUpstream::start(script).await;
+    let gateway = Workshop::new()
+        .row("echo", "openai", "gpt", &upstream.base_url())
+        .start()
+        .await;
+    for answer in [
+        gateway.chat(&openai("echo")).await,
+        gateway.messages(&anthropic("echo")).await,
+    ] {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        assert!(!answer.text().contains(PROVIDER_KEY), "{}", answer.text());
+        let text = "Your key is [redacted].";
+        assert!(answer.text().contains(text), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn an_echo_in_a_good_stream_is_redacted_wherever_it_is_cut() {
+    let hello = format!(
+        "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"Hello {PROVIDER_KEY}\"}}}}]}}\n\n"
+    );
+    let stop = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    for echo in [
+        format!(": authorization: Bearer {PROVIDER_KEY}\n\n"),
+        format!("id: {PROVIDER_KEY}\nevent: {PROVIDER_KEY}\n{hello}"),
+        // An event that is too large to be held goes on as it comes.
+        format!(
+            "data: {{\"x\":\"{}{PROVIDER_KEY}\"}}\n\n",
+            "x".repeat(70_000)
+        ),
+    ] {
+        let place = echo.find(PROVIDER_KEY).expect("the echo");
+        for cut in [place, place + 1, place + 12, place + PROVIDER_KEY.len() - 1] {
+            let script = vec![
+                Act::event_stream(),
+                Act::text(&hello),
+                Act::text(&echo[..cut]),
+                Act::Wait(Duration::from_millis(20)),
+                Act::text(&echo[cut..]),
+                Act::text(stop),
+                Act::text("data: [DONE]\n\n"),
+            ];
+            let upstream = RawUpstream::start(script).await;
+            let gateway = Workshop::new()
+                .row("echo", "openai", "gpt", &upstream.base_url())
+                .start()
+                .await;
+            for (path, question) in [
+                ("/v1/chat/completions", streamed(openai("echo"))),
+                ("/v1/messages", streamed(anthropic("echo"))),
+            ] {
+                let client = gateway.client(1);
+                let mut stream = client.stream(path, &question).await.expect("an answer");
+                let text = stream.rest().await.expect("a clean end");
+                let text = String::from_utf8(text).expect("UTF-8");
+                assert!(text.contains("Hello [redacted]"), "{cut}: {text}");
+                assert!(!text.contains("canary"), "{cut}: {text}");
+                let is_whole = text.ends_with("[DONE]\n\n") || text.contains("message_stop");
+                assert!(is_whole, "{cut}: {text}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn headers_of_a_provider_are_filtered() {
     let headers = format!(

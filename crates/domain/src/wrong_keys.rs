@@ -20,10 +20,10 @@ const MAXIMUM_ADDRESSES: usize = 10_000;
 /// Only a wrong key is answered with 429, and a good one never: behind one address
 /// there may be many clients, of which one is misconfigured, and a key of 256 random
 /// bits cannot be guessed however many tries there are.
-#[derive(Default)]
-pub(crate) struct Throttle(Mutex<HashMap<IpAddr, Window>>);
+#[derive(Debug, Default)]
+pub struct Throttle(Mutex<HashMap<IpAddr, Window>>);
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Window {
     began: Timestamp,
     failures: u32,
@@ -31,7 +31,7 @@ struct Window {
 
 impl Throttle {
     /// Notes a wrong key. Says how many seconds to wait where there were too many.
-    pub(crate) fn failure(&self, address: IpAddr, now: Timestamp) -> Option<i64> {
+    pub fn failure(&self, address: IpAddr, now: Timestamp) -> Option<i64> {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let address = network(address);
         if windows.len() >= MAXIMUM_ADDRESSES && !windows.contains_key(&address) {
