@@ -340,6 +340,9 @@ pub enum StreamUsage {
     Always,
     /// Unless the configuration names another endpoint, which may not know the member.
     UnlessEndpointIsSet,
+    /// Unless the configuration replaces the address as a whole; naming the customer's
+    /// resource does not.
+    UnlessBaseUrlIsSet,
     /// Only where the configuration's `stream_usage` asks for it.
     Never,
 }
@@ -350,7 +353,7 @@ impl StreamUsage {
     pub const fn is_asked(self, has_own_endpoint: bool) -> bool {
         match self {
             Self::Always => true,
-            Self::UnlessEndpointIsSet => !has_own_endpoint,
+            Self::UnlessEndpointIsSet | Self::UnlessBaseUrlIsSet => !has_own_endpoint,
             Self::Never => false,
         }
     }
@@ -379,6 +382,10 @@ pub enum Quirk {
     EmptyTextBesideToolCalls,
     /// The model's earlier thinking goes back to it.
     ReasoningIsSentBack,
+    /// The model's earlier thinking goes back to it as `reasoning_content`.
+    ReasoningContentIsSentBack,
+    /// A text that is the only part goes as a text.
+    LoneTextPartIsText,
     /// `tool_choice` says `any` for `required`.
     RequiredToolChoiceIsAny,
     /// A temperature of 0 goes as 1e-8, since the provider takes none.
@@ -416,6 +423,8 @@ impl Quirk {
                 | Self::TextPartsAreJoined
                 | Self::EmptyTextBesideToolCalls
                 | Self::ReasoningIsSentBack
+                | Self::ReasoningContentIsSentBack
+                | Self::LoneTextPartIsText
                 | Self::ToolCallIdsAreNineLetters
                 | Self::ToolCallsHaveNoType
                 | Self::ToolResultsAreNamed

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::{Map, Value};
 
 use crate::address::{Address, FromCredential};
-use crate::catalog::{self, Protocol, Provider, Quirk};
+use crate::catalog::{self, Protocol, Provider, Quirk, StreamUsage};
 pub use crate::endpoint::Origin;
 use crate::error::InvalidCall;
 use crate::json::invalid;
@@ -150,7 +150,13 @@ impl Target {
             resolution,
         )?;
         let rules = &provider.openai_chat;
-        let has_own_endpoint = resolution.endpoint.is_some();
+        // Such a provider's parameter with a suffix names the customer's resource at it.
+        let is_elsewhere = |name: &String| {
+            rules.stream_usage != StreamUsage::UnlessBaseUrlIsSet
+                || !provider.endpoint_suffixes.contains_key(name)
+        };
+        let endpoint = resolution.endpoint.as_ref();
+        let has_own_endpoint = endpoint.is_some_and(|(name, _)| is_elsewhere(name));
         let mut target = Self {
             provider,
             protocol,

@@ -24,6 +24,10 @@ impl Quirk {
                 "A turn that only calls tools has an empty text, not null."
             }
             Self::ReasoningIsSentBack => "The model's earlier thinking goes back to it.",
+            Self::ReasoningContentIsSentBack => {
+                "The model's earlier thinking goes back to it as `reasoning_content`."
+            }
+            Self::LoneTextPartIsText => "A text that is the only part goes as a text.",
             Self::RequiredToolChoiceIsAny => "`tool_choice` says `any` for `required`.",
             Self::ZeroTemperatureIsTiny => "A temperature of 0 goes as 1e-8.",
             Self::StreamHasItsOwnAddress => {

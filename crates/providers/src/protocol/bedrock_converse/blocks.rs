@@ -17,6 +17,7 @@ use crate::chat::part::{
 };
 use crate::error::{InvalidCall, Losses};
 use crate::protocol::anthropic_messages::types::read_input;
+use crate::protocol::gemini_generate::signature::is_of_gemini;
 
 /// Writes blocks; knows what the blocks of one request share.
 pub(super) struct BlockWriter<'a> {
@@ -204,7 +205,7 @@ impl<'a> BlockWriter<'a> {
             .filter(|_| reasoning.id.is_none());
         let is_proven = signature.is_some() || hidden.is_some();
         let says_something = is_proven || !reasoning.text.is_empty();
-        if !says_something || !self.model.takes_reasoning(is_proven) {
+        if is_of_gemini(reasoning) || !says_something || !self.model.takes_reasoning(is_proven) {
             self.losses.add("messages.reasoning");
             return None;
         }

@@ -11,6 +11,7 @@ use crate::chat::call::{ChatCall, Message, Role};
 use crate::chat::part::{Part, PartContent, ToolCall, ToolCallKind, ToolResult};
 use crate::error::{InvalidCall, Losses};
 use crate::json::invalid;
+use crate::protocol::gemini_generate::signature::is_of_gemini;
 use crate::target::Target;
 
 pub(super) const fn foreign(call: &ChatCall) -> Foreign {
@@ -105,7 +106,9 @@ impl MessageWriter<'_> {
             let texts = parts.iter().filter_map(|part| part["text"].as_str());
             return texts.collect::<String>().into();
         }
-        let may_be_bare = is_bare || self.foreign == Foreign::Leave;
+        let may_be_bare = is_bare
+            || self.foreign == Foreign::Leave
+            || self.provider.has_quirk(Quirk::LoneTextPartIsText);
         match &parts[..] {
             [] => "".into(),
             [only] if may_be_bare && only["type"] == "text" => only["text"].clone(),
@@ -198,7 +201,9 @@ impl MessageWriter<'_> {
         let mut calls = Vec::new();
         let mut refusal = String::new();
         let mut others = Vec::new();
-        let sends_reasoning = self.provider.has_quirk(Quirk::ReasoningIsSentBack);
+        let has_own_content = self.provider.has_quirk(Quirk::ReasoningContentIsSentBack);
+        let sends_reasoning =
+            has_own_content || self.provider.has_quirk(Quirk::ReasoningIsSentBack);
         for part in &message.content.parts {
             match &part.content {
                 PartContent::Reasoning(_) if sends_reasoning => {}
@@ -249,8 +254,11 @@ impl MessageWriter<'_> {
             self.content_json(content, is_bare)
         };
         object.insert("content".to_owned(), content);
-        if sends_reasoning {
-            write_reasoning(&mut object, &message.content.parts);
+        if has_own_content {
+            write_thinking(&mut object, "reasoning_content", &message.content.parts);
+        } else if sends_reasoning {
+            write_thinking(&mut object, "reasoning", &message.content.parts);
+            write_proofs(&mut object, &message.content.parts);
         }
         if !refusal.is_empty() {
             object.insert("refusal".to_owned(), refusal.into());
@@ -332,8 +340,8 @@ fn unsayable(part: &Part) -> Option<&'static str> {
     }
 }
 
-/// Earlier thinking under the names that OpenRouter and its like read.
-fn write_reasoning(object: &mut Map<String, Value>, parts: &[Part]) {
+/// Readable earlier thinking, under the name that the provider reads.
+fn write_thinking(object: &mut Map<String, Value>, name: &str, parts: &[Part]) {
     let text: String = parts
         .iter()
         .filter_map(|part| match &part.content {
@@ -342,9 +350,19 @@ fn write_reasoning(object: &mut Map<String, Value>, parts: &[Part]) {
         })
         .collect();
     if !text.is_empty() {
-        object.insert("reasoning".to_owned(), text.into());
+        object.insert(name.to_owned(), text.into());
     }
-    let details = reasoning_details(parts);
+}
+
+/// Signed and hidden thinking as OpenRouter and its like read it, without what only Gemini
+/// can read.
+fn write_proofs(object: &mut Map<String, Value>, parts: &[Part]) {
+    let is_readable = |part: &&Part| match &part.content {
+        PartContent::Reasoning(reasoning) => !is_of_gemini(reasoning),
+        _ => true,
+    };
+    let readable: Vec<Part> = parts.iter().filter(is_readable).cloned().collect();
+    let details = reasoning_details(&readable);
     if !details.is_empty() {
         object.insert("reasoning_details".to_owned(), details.into());
     }

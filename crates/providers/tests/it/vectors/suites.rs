@@ -5,6 +5,7 @@ mod azure;
 mod bedrock;
 mod google;
 mod ibm;
+mod more;
 mod others;
 mod responses;
 
