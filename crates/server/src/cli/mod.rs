@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod api_key;
+mod credential;
 mod direct;
 mod doctor;
 mod model;
@@ -9,6 +10,8 @@ mod organization;
 mod output;
 mod prices;
 mod providers;
+mod role;
+mod secret_place;
 mod serve;
 mod simulate;
 mod usage;
@@ -57,6 +60,10 @@ enum Command {
     ApiKey(api_key::ApiKey),
     /// Work with model configurations of a running server
     Model(Box<model::Model>),
+    /// Say which model configuration does which job of an agent
+    Role(Box<role::Role>),
+    /// Bring the organization's own provider credentials
+    Credential(Box<credential::Credential>),
     /// Show what calls took and cost
     Usage(Box<usage::Usage>),
     /// List calls with their attempts, newest first
@@ -133,6 +140,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Organization(command) => command.run().await,
             Command::ApiKey(command) => command.run().await,
             Command::Model(command) => command.run().await,
+            Command::Role(command) => command.run().await,
+            Command::Credential(command) => command.run().await,
             Command::Usage(command) => command.run().await,
             Command::Calls(command) => command.run().await,
             Command::Prices(command) => command.run().await,

@@ -81,6 +81,14 @@ impl Api {
         self.send(Method::POST, path, Some(body)).await
     }
 
+    pub(in crate::cli) async fn post_nothing(&self, path: &str) -> anyhow::Result<Value> {
+        self.send(Method::POST, path, None).await
+    }
+
+    pub(in crate::cli) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
     pub(in crate::cli) async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(Method::PATCH, path, Some(body)).await
     }

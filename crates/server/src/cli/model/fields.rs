@@ -1,10 +1,10 @@
 //! The members of a model configuration as flags.
 
-use std::io::Read;
-
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use serde_json::{Map, Value, json};
+
+use crate::cli::secret_place;
 
 /// What `update --clear` can clear: the members that may be null.
 pub(super) const CLEARABLE: [&str; 7] = [
@@ -88,30 +88,8 @@ impl Fields {
             put("additional_params", Some(Value::Object(params)));
         }
         if let Some(place) = &self.api_key_from {
-            put("api_key", Some(json!(provider_key(place)?)));
+            put("api_key", Some(json!(secret_place::read(place)?)));
         }
         Ok(body)
     }
-}
-
-/// Reads a provider's key from where it is. It is never an argument itself, since
-/// every user of a machine sees the arguments of its processes.
-pub(super) fn provider_key(place: &str) -> anyhow::Result<String> {
-    let key = if place == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        text
-    } else if let Some(name) = place.strip_prefix("env:") {
-        let value = std::env::var_os(name).with_context(|| format!("{name} is not set"))?;
-        value
-            .into_string()
-            .ok()
-            .with_context(|| format!("{name} is not text"))?
-    } else if let Some(path) = place.strip_prefix("file:") {
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?
-    } else {
-        // The text may be a key that was given here by mistake: it is not repeated.
-        bail!("a key comes from `env:NAME`, `file:PATH` or `-` (standard input)");
-    };
-    Ok(key.trim_end_matches(['\r', '\n']).to_owned())
 }

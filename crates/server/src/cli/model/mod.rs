@@ -3,6 +3,8 @@
 pub(super) mod api;
 mod apply;
 mod fields;
+mod file;
+mod plan;
 
 use std::path::PathBuf;
 
@@ -26,7 +28,7 @@ Examples:
       --api-key-from env:OPENAI_API_KEY
   quartermaster model update fast --temperature 0.2 --clear max_tokens
   quartermaster model export > models.json
-  quartermaster model apply -f models.json")]
+  quartermaster model apply -f models.yaml --dry-run")]
 pub(super) struct Model {
     #[command(flatten)]
     server: ServerArguments,
@@ -48,7 +50,7 @@ enum Command {
     Delete(Delete),
     /// Print all own configurations as a file for `apply` (never their keys)
     Export,
-    /// Create or update configurations, by name, until they are as the file says
+    /// Create, update and, if asked to, delete configurations until they are as a file says
     Apply(Apply),
 }
 
@@ -132,31 +134,51 @@ struct Delete {
     /// Name or id
     #[arg(value_name = "NAME_OR_ID")]
     configuration: String,
+    /// Even where agent roles go to it; they go back to their defaults
+    #[arg(long)]
+    force: bool,
 }
 
 /// `model apply`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The file is JSON or TOML with a list `model_configurations`, as `export` prints it. An
-entry may say where its key is: `api_key_from` is `env:NAME` or `file:PATH`. The key is
-sent when the configuration is made, and again only with --replace-keys.
+The file is YAML, TOML or JSON with a list `model_configurations`, as `export` prints it.
+Configurations are told apart by name. An entry says all of its configuration: a member
+that it leaves out is cleared. First the plan is printed, with every member that changes;
+then it is carried out. When all is as the file says, nothing is sent.
 
-Example (TOML):
-  [[model_configurations]]
-  name = \"fast\"
-  provider = \"openai\"
-  model = \"gpt-5-mini\"
-  api_key_from = \"env:OPENAI_API_KEY\"")]
+A key never stands in the file. An entry may say where it is: `api_key_from` is `env:NAME`
+or `file:PATH`, read on this machine. The key is sent when the configuration is made, and
+again only with --replace-keys, since nobody can see whether the server has the same one.
+
+Examples:
+  quartermaster model apply -f models.yaml --dry-run
+  quartermaster model apply -f models.yaml --prune
+
+models.yaml:
+  model_configurations:
+    - name: fast
+      provider: openai
+      model: gpt-5-mini
+      temperature: 0.2
+      additional_params: {top_p: 0.9}
+      api_key_from: env:OPENAI_API_KEY")]
 struct Apply {
-    /// The file
+    /// The file; its name ends in .yaml, .yml, .toml or .json
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Delete own configurations, archived ones too, that the file does not name
+    #[arg(long)]
+    prune: bool,
     /// Send keys for configurations that exist already, too
     #[arg(long)]
     replace_keys: bool,
+    /// How to print the plan
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
 }
 
 impl Model {
@@ -256,7 +278,9 @@ impl Update {
 impl Delete {
     async fn run(self, api: &Api) -> anyhow::Result<()> {
         let row = find(api, &self.configuration).await?;
-        api.delete(&format!("{PATH}/{}", text(&row["id"]))).await?;
+        let force = if self.force { "?force=true" } else { "" };
+        let path = format!("{PATH}/{}{force}", text(&row["id"]));
+        api.delete(&path).await?;
         output::explain(&format!("`{}` deleted", text(&row["name"])));
         Ok(())
     }
@@ -271,7 +295,7 @@ async fn list(api: &Api) -> anyhow::Result<Vec<Value>> {
 }
 
 /// By id, else by exact name: own rows before system defaults, unarchived before archived.
-async fn find(api: &Api, wanted: &str) -> anyhow::Result<Value> {
+pub(in crate::cli) async fn find(api: &Api, wanted: &str) -> anyhow::Result<Value> {
     let rows = list(api).await?;
     let rank = |row: &Value| match (&row["id"], &row["name"]) {
         (id, _) if id == wanted => Some(0),
@@ -314,7 +338,8 @@ fn cells(row: &Value) -> Vec<String> {
     ]
 }
 
-fn text(value: &Value) -> String {
+/// A member as a cell of a table: text without quotation marks, nothing for null.
+pub(in crate::cli) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
