@@ -6,11 +6,13 @@
 mod architecture;
 mod canary;
 mod cancellation;
+mod catalog_host;
 mod command_line;
 mod connections;
 mod first_start;
 mod freshness;
 mod generated;
+mod keys;
 mod model_commands;
 mod outage;
 mod queries;

@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
 use testkit::application::TestAppBuilder;
+use tokio::task::JoinSet;
 
 use crate::support::{CHAT, app, chat, create, eventually, streamed};
 
@@ -31,7 +32,9 @@ impl Collector {
             .with_state(collector.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { axum::serve(listener, router).await });
+        tasks.detach_all();
         (collector, address)
     }
 

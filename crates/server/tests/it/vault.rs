@@ -9,7 +9,11 @@ use domain::clock::{Clock, random};
 use domain::id::{Alias, ModelConfigurationId, OrganizationId};
 use domain::model_configuration::{ModelConfiguration, ModelSettings};
 use domain::organization::Organization;
+use domain::provider_credential::{
+    AuthType, CredentialStatus, DisplayMetadata, ProviderCredential,
+};
 use domain::secret::Secret;
+use providers::slots::SLOT_ORIGIN;
 use providers::target::Target;
 use serde_json::Value;
 use server::clock::{SystemClock, SystemEntropy};
@@ -203,6 +207,53 @@ async fn add_organization(database: &Database, vault: &EmbeddedVault) {
     transaction.commit().await.unwrap();
 }
 
+/// Gives the first organisation a provider credential, as the control plane would.
+async fn add_slot(database: &Database, vault: &EmbeddedVault, slot: &str) {
+    let organization_id = store::organizations::list(database).await.unwrap()[0].id;
+    let alias = Alias::from_random(random(&SystemEntropy));
+    let binding = Binding {
+        organization_id: Some(organization_id),
+        alias: alias.clone(),
+        version: 1,
+        purpose: Purpose::ProviderCredential,
+        provider: slot.to_owned(),
+        allowed_origin: SLOT_ORIGIN.to_owned(),
+    };
+    let secret = Secret::new(format!("sk-{alias}"));
+    let Deposit::Row(sealed) = vault.put(&binding, &secret).await.unwrap() else {
+        panic!("the embedded vault hands out rows")
+    };
+    let mut transaction = database.write().await.unwrap();
+    let row = SealedSecretRow {
+        alias: sealed.alias,
+        version: sealed.version,
+        organization_id: sealed.organization_id,
+        blob: sealed.blob,
+    };
+    store::sealed::insert_secret(&mut transaction, &row)
+        .await
+        .unwrap();
+    let now = SystemClock.now();
+    let credential = ProviderCredential {
+        organization_id,
+        slot: slot.to_owned(),
+        revision: 1,
+        status: CredentialStatus::Active,
+        auth_type: Some(AuthType::ApiKey),
+        alias: Some(alias),
+        display_metadata: DisplayMetadata::default(),
+        last_error: None,
+        activated_at: Some(now),
+        last_validated_at: None,
+        created_at: now,
+        updated_at: now,
+    };
+    store::provider_credentials::put(&mut transaction, &credential)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+}
+
 /// Makes of each function a test on SQLite and one on PostgreSQL.
 macro_rules! on_both_engines {
     ($(async fn $name:ident($installation:ident) $body:block)+) => {$(
@@ -225,6 +276,31 @@ macro_rules! on_both_engines {
 }
 
 on_both_engines! {
+    async fn secrets_of_slots_open_before_and_after_a_rotation_and_nowhere_else(installation) {
+        installation.fill(2).await;
+        let (database, vault) = installation.open().await;
+        add_slot(&database, &vault, "openai").await;
+        add_slot(&database, &vault, "mistralai").await;
+        assert_eq!(installation.opened().await, 4);
+        installation.succeed(&["rotate-root-key"]);
+        assert_eq!(installation.opened().await, 4);
+
+        // A secret that is moved to another slot does not open there.
+        let rows = store::provider_credentials::list_everything(&database).await.unwrap();
+        let moved = ProviderCredential {
+            alias: rows[1].alias.clone(),
+            revision: rows[0].revision + 1,
+            ..rows[0].clone()
+        };
+        let mut transaction = database.write().await.unwrap();
+        store::provider_credentials::put(&mut transaction, &moved).await.unwrap();
+        transaction.commit().await.unwrap();
+        let result = vault_check::open_everything(&database, &vault).await.unwrap();
+        assert!(!result.failures.is_empty());
+        let named = format!("provider credential `{}`", moved.slot);
+        assert!(result.failures[0].contains(&named), "{:?}", result.failures);
+    }
+
     async fn a_rotation_reaches_running_servers_and_the_status_tells(installation) {
         installation.fill(3).await;
         let before = installation.status();
@@ -372,7 +448,8 @@ async fn a_backup_of_sqlite_restores_every_secret_on_another_machine() {
     let (installation, safe) = (Installation::sqlite(), Safe::new());
     installation.fill(3).await;
     installation.succeed(&["rotate-root-key"]);
-    let (_running, _vault) = installation.open().await;
+    let (running, vault) = installation.open().await;
+    add_slot(&running, &vault, "anthropic").await;
     for passphrase in [None, Some(safe.path("passphrase.txt"))] {
         let name = if passphrase.is_some() {
             "sealed"
@@ -401,7 +478,7 @@ async fn a_backup_of_sqlite_restores_every_secret_on_another_machine() {
         assert!(without.contains("--root-key"), "{without}");
         restore.extend(["--database", database, "--root-key", root_keys]);
         other.succeed(&restore);
-        assert_eq!(other.opened().await, 3);
+        assert_eq!(other.opened().await, 4);
         assert_eq!(
             other.status()["root_keys"],
             installation.status()["root_keys"]
