@@ -219,3 +219,44 @@ async fn a_variable_with_one_underscore_too_few_is_pointed_out() {
         server.log()
     );
 }
+
+/// Everybody may copy it, so it has to be right: names, parameters, endpoints and roles.
+#[test]
+fn the_example_of_system_defaults_is_usable_as_it_is() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/examples/system-defaults.toml"
+    );
+    let source = SettingsSource {
+        file: Some(path.into()),
+        flags: Vec::new(),
+    };
+    let settings = server::settings::load(&source).unwrap();
+    let wanted = server::system_defaults::wanted(&settings).unwrap();
+    let name_of = |role: &str| {
+        let (_, id) = wanted.roles.iter().find(|(it, _)| it.as_str() == role)?;
+        let row = wanted
+            .configurations
+            .iter()
+            .find(|row| server::system_defaults::id_of(&row.name) == *id);
+        row.map(|row| row.name.as_str())
+    };
+    let roles = domain::agent_role::AgentRole::ALL.map(|role| name_of(role.as_str()));
+    assert_eq!(
+        roles,
+        [
+            Some("GPT 5.4 (Low)"),
+            None,
+            Some("Gemini 3.1 Pro Preview (Medium)"),
+            Some("GPT 5.4"),
+            Some("GPT-5 Mini"),
+            Some("Vertex Sonnet 4.5 (Thinking)"),
+            Some("Bedrock Sonnet 4.5 (Thinking)"),
+        ]
+    );
+    // Each has a key as soon as the operator supplies those that the file names.
+    for row in &wanted.configurations {
+        let is_lent = settings.platform_credentials.contains_key(&row.provider);
+        assert!(is_lent, "{}", row.name);
+    }
+}
