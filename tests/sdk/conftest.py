@@ -1,5 +1,6 @@
 """A running server, a stand-in for the providers, and callers of several organisations."""
 
+import json
 import os
 import secrets
 import signal
@@ -105,7 +106,19 @@ def server(binary, tmp_path_factory):
     directory = tmp_path_factory.mktemp("serve")
     port = free_port()
     key = "bootstrap-" + secrets.token_hex(24)
+    # No test of ours calls a real provider: their hosts are a port that nobody answers.
+    hosts = [
+        "api.anthropic.com",
+        "api.openai.com",
+        "oauth2.googleapis.com",
+        "bedrock-runtime.us-east-1.amazonaws.com",
+    ]
+    config = directory / "quartermaster.toml"
+    nowhere = f"127.0.0.1:{free_port()}"
+    lines = [f'"{host}:443" = "{nowhere}"' for host in hosts]
+    config.write_text("\n".join(["[egress.connect_to]", *lines]))
     environment = {
+        "QUARTERMASTER_CONFIG": str(config),
         "PATH": os.environ["PATH"],
         "QUARTERMASTER_SERVER__LISTEN": f"127.0.0.1:{port}",
         "QUARTERMASTER_SERVER__DATA_DIR": str(directory / "data"),
@@ -119,6 +132,27 @@ def server(binary, tmp_path_factory):
     wait_until_ready(f"{url}/health/ready", process, log)
     yield Server(url, key, environment, process, log)
     stop(process)
+
+
+@pytest.fixture(scope="session")
+def service_account() -> str:
+    """The key file of a Google service account that nobody has."""
+    private_key = subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return json.dumps(
+        {
+            "type": "service_account",
+            "project_id": "a-project",
+            "private_key_id": "0123456789abcdef",
+            "private_key": private_key,
+            "client_email": "agent@a-project.iam.gserviceaccount.com",
+            "token_uri": "https://oauth2.googleapis.com/token",
+        }
+    )
 
 
 @pytest.fixture(scope="session")
