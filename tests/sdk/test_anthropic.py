@@ -47,3 +47,12 @@ def test_a_stream_that_breaks_is_an_error(client, fault, protocol, what):
             model=fault(protocol, f"fault:{what}"), max_tokens=100, messages=QUESTION
         ) as stream:
             stream.get_final_message()
+
+
+def test_count_tokens(client, configurations):
+    counted = client.messages.count_tokens(
+        model=configurations["anthropic"], messages=QUESTION, system="be brief"
+    )
+    assert counted.input_tokens == 6
+    with pytest.raises(anthropic.BadRequestError, match="counts no tokens"):
+        client.messages.count_tokens(model=configurations["openai"], messages=QUESTION)

@@ -138,7 +138,7 @@ fn provider_streams(call: &Call, prepared: &Prepared<'_>) -> Result<bool, Failed
 }
 
 /// What a provider says went wrong.
-async fn failure(
+pub(super) async fn failure(
     gateway: &Gateway,
     prepared: &Prepared<'_>,
     response: &mut UpstreamResponse,
@@ -278,7 +278,7 @@ fn is_media_type(headers: &HeaderMap, media_type: &str) -> bool {
 
 /// Nothing is decompressed, so that no small answer can become a huge one. Every
 /// request asks for an answer that is not compressed.
-fn refuse_compressed(headers: &HeaderMap) -> Result<(), Failed> {
+pub(super) fn refuse_compressed(headers: &HeaderMap) -> Result<(), Failed> {
     let is_plain = headers
         .get_all(CONTENT_ENCODING)
         .iter()

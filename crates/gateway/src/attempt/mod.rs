@@ -3,6 +3,7 @@
 mod authorize;
 mod call;
 mod circuits;
+mod count;
 mod exchange;
 mod policy;
 mod prepare;
@@ -23,6 +24,7 @@ pub use circuits::CircuitBreakers;
 pub(crate) use circuits::{
     CircuitKey, Circuits, Permit, Phase, Reason, Refusal, sweep_until as sweep_circuits_until,
 };
+pub(crate) use count::count;
 pub(crate) use exchange::{Content, Failed, Received, exchange};
 pub(crate) use prepare::{Prepared, prepare, scrubber};
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+mod count_tokens;
 mod models;
 mod unserved;
 pub mod write_deadline;
@@ -38,6 +39,7 @@ fn routes() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(chat_completions))
         .routes(routes!(responses))
         .routes(routes!(messages))
+        .routes(routes!(count_tokens::create))
         .routes(routes!(models::list))
         .routes(routes!(models::get))
 }

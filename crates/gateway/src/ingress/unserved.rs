@@ -19,7 +19,7 @@ const TWO_VERSIONS: &str = "The client's base URL has `/v1` at its end, and Anth
                             add it themselves: leave it out.";
 
 /// The path, who asks for it, and what to tell them.
-const UNSERVED: [(&str, WireFormat, &str); 11] = [
+const UNSERVED: [(&str, WireFormat, &str); 10] = [
     (
         "/v1/responses/{id}",
         OpenAiResponses,
@@ -45,11 +45,6 @@ const UNSERVED: [(&str, WireFormat, &str); 11] = [
     ("/chat/completions", OpenAiChat, NO_VERSION),
     ("/responses", OpenAiChat, NO_VERSION),
     ("/models", OpenAiChat, NO_VERSION),
-    (
-        "/v1/messages/count_tokens",
-        AnthropicMessages,
-        "Counting tokens is not served. The usage of an answer says how many there were.",
-    ),
     (
         "/v1/messages/batches",
         AnthropicMessages,
@@ -81,7 +76,7 @@ pub(super) async fn wrong_method(uri: Uri, headers: HeaderMap) -> Response<Body>
         "POST"
     };
     let dialect = match path {
-        "/v1/messages" => AnthropicMessages,
+        "/v1/messages" | "/v1/messages/count_tokens" => AnthropicMessages,
         "/v1/responses" => OpenAiResponses,
         _ => OpenAiChat,
     };

@@ -119,6 +119,11 @@ impl CallMeter {
         self.admission = admission;
     }
 
+    /// The call asks for no answer, so that what was reserved for one is given back.
+    pub(crate) fn takes_no_tokens(&mut self) {
+        self.usage = Some(Usage::default());
+    }
+
     /// How much is left of the limit that is nearest to being used up.
     pub(crate) fn standing(&self) -> Option<Standing> {
         self.admission.as_ref()?.standing

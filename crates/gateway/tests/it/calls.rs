@@ -489,6 +489,68 @@ async fn of_a_client_s_headers_only_betas_reach_a_provider() {
 }
 
 #[tokio::test]
+async fn a_prompt_is_counted_by_its_provider_and_nothing_is_booked() {
+    let upstream = RunningSimulator::start().await.expect("a simulator");
+    let base = upstream.anthropic_base_url();
+    let gateway = Workshop::new()
+        .row("counts", "anthropic", "simulated-chat", &base)
+        .row(
+            "does-not",
+            "openai",
+            "simulated-chat",
+            &upstream.openai_base_url(),
+        )
+        .row("fails", "anthropic", "fault:529", &base)
+        .start()
+        .await;
+    let count = async |name: &str| {
+        let body = json!({"model": name, "system": "be brief",
+            "messages": [{"role": "user", "content": "which way is north"}]});
+        let answer = gateway
+            .client(1)
+            .post("/v1/messages/count_tokens", &body)
+            .await;
+        answer.expect("an answer")
+    };
+    let counted = count("counts").await;
+    assert_eq!(counted.status, StatusCode::OK, "{}", counted.text());
+    assert_eq!(counted.json(), json!({"input_tokens": 6}));
+    let sent = upstream.ledger().requests()[0].json();
+    assert!(sent.get("max_tokens").is_none(), "{sent}");
+
+    let refused = count("does-not").await;
+    assert_eq!(
+        refused.status,
+        StatusCode::BAD_REQUEST,
+        "{}",
+        refused.text()
+    );
+    let body = refused.json();
+    assert_eq!(body["type"], "error", "{body}");
+    assert_eq!(body["error"]["type"], "invalid_request_error", "{body}");
+    let message = body["error"]["message"].to_string();
+    assert!(message.contains("counts no tokens"), "{message}");
+
+    let failed = count("fails").await;
+    assert_eq!(
+        failed.status,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "{}",
+        failed.text()
+    );
+    assert_eq!(failed.json()["error"]["type"], "overloaded_error");
+
+    let body = json!({"model": "counts", "messages": []});
+    let stranger = gateway
+        .stranger()
+        .post("/v1/messages/count_tokens", &body)
+        .await;
+    let stranger = stranger.expect("an answer");
+    assert_eq!(stranger.status, StatusCode::UNAUTHORIZED);
+    assert!(gateway.records.all().is_empty());
+}
+
+#[tokio::test]
 async fn what_is_not_served_says_what_to_use_instead() {
     let (_upstream, gateway) = simulated().await;
     for (path, advice) in [
@@ -505,7 +567,7 @@ async fn what_is_not_served_says_what_to_use_instead() {
         assert!(message.contains(advice), "{path}: {message}");
     }
     for (path, advice) in [
-        ("/v1/messages/count_tokens", "usage"),
+        ("/v1/messages/batches", "each call"),
         ("/v1/v1/messages", "leave it out"),
     ] {
         let answer = gateway.stranger().post(path, &anthropic("fast")).await;

@@ -6,6 +6,7 @@ pub(crate) mod anthropic_messages;
 pub(crate) mod bedrock_converse;
 pub(crate) mod bedrock_invoke;
 pub(crate) mod cohere_chat;
+pub mod count_tokens;
 pub(crate) mod gemini_generate;
 pub(crate) mod ollama_chat;
 pub(crate) mod openai_chat;

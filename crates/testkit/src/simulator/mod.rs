@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use answer::Answer;
 use behaviour::{Behaviour, Fault};
@@ -120,7 +120,7 @@ impl Simulator {
         let dialect = match (&parts.method, path.strip_prefix("/v1").unwrap_or(path)) {
             (&Method::POST, "/chat/completions") => Dialect::OpenAiChat,
             (&Method::POST, "/responses") => Dialect::OpenAiResponses,
-            (&Method::POST, "/messages") => Dialect::AnthropicMessages,
+            (&Method::POST, "/messages" | "/messages/count_tokens") => Dialect::AnthropicMessages,
             (&Method::POST, _) if named.is_some() => named
                 .as_ref()
                 .map_or(Dialect::BedrockConverse, |(dialect, _)| *dialect),
@@ -146,6 +146,9 @@ impl Simulator {
             return Ok(json_response(StatusCode::PAYLOAD_TOO_LARGE, &error));
         };
         let recording = self.ledger.begin(&parts, &body);
+        if path.ends_with("/messages/count_tokens") {
+            return Ok(count_tokens(&parts.headers, &body, recording));
+        }
         let question = question::parse(dialect, &body, named.as_ref().map(|(_, named)| named));
         self.answer(dialect, &parts.headers, question, recording)
             .await
@@ -302,6 +305,35 @@ fn failure(
         vec![Step::Send(body)]
     };
     finish(response, steps, recording)
+}
+
+/// Counts the tokens of a prompt of Anthropic's, as an answer to it would say them.
+fn count_tokens(headers: &HeaderMap, body: &[u8], recording: Recording) -> Response<Body> {
+    let dialect = Dialect::AnthropicMessages;
+    let mut question: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+    // A count has no answer to bound, and the real one refuses the member.
+    if question.contains_key("max_tokens") {
+        let message = "max_tokens: Extra inputs are not permitted";
+        return refuse(dialect, message, recording);
+    }
+    question.insert("max_tokens".to_owned(), 1.into());
+    let question = Value::Object(question).to_string();
+    let read = question::parse(dialect, question.as_bytes(), None);
+    let read = read.and_then(|question| {
+        let behaviour = Behaviour::of(&question.model, headers)?;
+        Ok((question, behaviour))
+    });
+    let (question, behaviour) = match read {
+        Ok(read) => read,
+        Err(message) => return refuse(dialect, &message, recording),
+    };
+    recording.model(&question.model);
+    if let Some(status) = behaviour.fault.status() {
+        return failure(dialect, status, &behaviour.fault, headers, recording);
+    }
+    let tokens: u64 = question.texts.iter().map(|text| answer::words(text)).sum();
+    recording.finish();
+    json_response(StatusCode::OK, &json!({"input_tokens": tokens}))
 }
 
 fn refuse(dialect: Dialect, message: &str, recording: Recording) -> Response<Body> {
