@@ -19,6 +19,7 @@ mod answer;
 mod api_keys;
 mod audit_events;
 mod body;
+mod budgets;
 mod error;
 mod extract;
 mod health;

@@ -32,6 +32,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, ToSchema};
         (name = "Agent roles", description = "Which model configuration does which job of an agent."),
         (name = "Usage", description = "What calls took and cost."),
         (name = "Provider credentials", description = "Keys that an organisation brings for all its configurations."),
+        (name = "Budgets", description = "What may be spent in a month."),
         (name = "Providers", description = "Whom a model configuration can name."),
         (name = "API keys", description = "What clients present."),
         (name = "Audit", description = "Who changed what, when."),

@@ -14,7 +14,7 @@ use crate::layers::{limit, observe, request_id, security};
 use crate::openapi::{Document, route};
 use crate::state::ControlState;
 use crate::{
-    agent_roles, api_keys, audit_events, health, model_configurations, organizations,
+    agent_roles, api_keys, audit_events, budgets, health, model_configurations, organizations,
     provider_credentials, providers, root, usage,
 };
 
@@ -135,6 +135,8 @@ fn organization_admins() -> OpenApiRouter<ControlState> {
         .routes(routes!(list::list, create::create))
         .routes(routes!(update::update, revoke::revoke))
         .routes(routes!(audit_events::list))
+        .routes(routes!(budgets::list::list))
+        .routes(routes!(budgets::set::set, budgets::remove::remove))
 }
 
 /// Scope `operator`.

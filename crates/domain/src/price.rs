@@ -126,6 +126,21 @@ impl Rates {
         i64::try_from(micros).unwrap_or(i64::MAX)
     }
 
+    fn most(&self, input: u64, output: u64) -> i64 {
+        let kinds = [self.cache_read, self.cache_write_5m, self.cache_write_1h];
+        let kinds = kinds.into_iter().flatten().chain([self.input]);
+        let dearest = Self {
+            input: kinds.max().unwrap_or(0),
+            output: self.output,
+            ..Self::default()
+        };
+        dearest.cost(&Tokens {
+            uncached_input: input,
+            output,
+            ..Tokens::default()
+        })
+    }
+
     fn highest(&self) -> u64 {
         let cached = [self.cache_read, self.cache_write_5m, self.cache_write_1h];
         let cached = cached.into_iter().flatten();
@@ -215,17 +230,11 @@ impl PriceTable {
     #[must_use]
     pub fn price(&self, provider: &str, model: &str, service_tier: Option<&str>) -> Option<&Price> {
         let patterns = self.by_provider.get(provider)?;
-        let of_tier = |position: &usize| {
-            let price = self.list.prices.get(*position)?;
+        let of_tier = |position: usize| {
+            let price = self.list.prices.get(position)?;
             (price.service_tier.as_deref() == service_tier).then_some(price)
         };
-        let exact = patterns.exact.get(model).into_iter().flatten();
-        let beginnings = patterns
-            .beginnings
-            .iter()
-            .filter(|(beginning, _)| model.starts_with(beginning.as_str()))
-            .map(|(_, position)| position);
-        exact.chain(beginnings).find_map(of_tier)
+        patterns.matching(model).find_map(of_tier)
     }
 
     /// What an attempt cost, in micro-dollars; none where the model has no price.
@@ -239,6 +248,26 @@ impl PriceTable {
     ) -> Option<i64> {
         let price = self.price(provider, model, service_tier)?;
         Some(price.rates_for(tokens.input()).cost(tokens))
+    }
+
+    /// The most that so many tokens may cost, whatever their kinds and their class of
+    /// service; none where the model has no price.
+    #[must_use]
+    pub fn most(&self, provider: &str, model: &str, input: u64, output: u64) -> Option<i64> {
+        let patterns = self.by_provider.get(provider)?;
+        let mut classes = Vec::new();
+        let prices = patterns.matching(model).filter_map(|position| {
+            let price = self.list.prices.get(position)?;
+            // Of one class, the first price holds and no other.
+            let is_first = !classes.contains(&&price.service_tier);
+            classes.push(&price.service_tier);
+            is_first.then_some(price)
+        });
+        let tiers = prices.flat_map(|price| {
+            let tiers = price.tiers.iter().map(|tier| &tier.rates);
+            tiers.chain([&price.rates])
+        });
+        tiers.map(|rates| rates.most(input, output)).max()
     }
 
     /// The same by the first of several names that has a price: the model that was asked
@@ -258,6 +287,17 @@ impl PriceTable {
 }
 
 impl Patterns {
+    /// The prices of a model, the one that fits best first.
+    fn matching<'table>(&'table self, model: &'table str) -> impl Iterator<Item = usize> + 'table {
+        let exact = self.exact.get(model).into_iter().flatten();
+        let beginnings = self
+            .beginnings
+            .iter()
+            .filter(move |(beginning, _)| model.starts_with(beginning.as_str()))
+            .map(|(_, position)| position);
+        exact.chain(beginnings).copied()
+    }
+
     fn known(&self, model: &str) -> Vec<usize> {
         match model.strip_suffix('*') {
             Some(beginning) => self

@@ -7,18 +7,23 @@ use domain::agent_role::AgentRole;
 use domain::provider_credential::CredentialStatus;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
+use jiff::Timestamp;
 use providers::chat::WireFormat;
 use providers::error::{ErrorKind, InvalidCall, ProviderError};
 use providers::protocol::{ClientError, render_error, render_stream_error};
 
 use crate::attempt::{Reason, Skipped};
-use crate::limit::rates::{Exceeded, Standing, What, Whose};
+use crate::limit::budgets::{Reached, Refusal};
+use crate::limit::rates::{Exceeded, Standing, What};
 use crate::meter::Outcome;
 use crate::scrub::Scrubber;
 use crate::secrets::SecretError;
 
 /// How long a client is asked to wait where nobody said how long.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// A client is told to wait for the next month only where it begins within an hour.
+const LONGEST_BUDGET_WAIT: Duration = Duration::from_secs(3600);
 
 /// How many skipped targets an error names.
 const SKIPPED_SHOWN: usize = 5;
@@ -34,6 +39,8 @@ pub(crate) struct CallError {
     pub(crate) outcome: Outcome,
     /// The limit of our own that is used up.
     pub(crate) standing: Option<Box<Standing>>,
+    /// The budget that is used up.
+    pub(crate) budget: Option<Box<Reached>>,
 }
 
 impl CallError {
@@ -46,6 +53,7 @@ impl CallError {
             retry_after: None,
             outcome: Outcome::Refused,
             standing: None,
+            budget: None,
         }
     }
 
@@ -290,10 +298,7 @@ impl CallError {
     /// A limit of the caller's key or organisation is used up.
     pub(crate) fn limit_exceeded(exceeded: &Exceeded) -> Self {
         let Exceeded { standing, wait } = exceeded;
-        let whose = match standing.whose {
-            Whose::ApiKey => "this API key",
-            Whose::Organization => "your organization",
-        };
+        let whose = standing.whose.in_words();
         let limit = standing.limit;
         let what = match standing.what {
             What::Requests => format!("{limit} requests a minute"),
@@ -310,6 +315,41 @@ impl CallError {
                 "rate_limit_exceeded",
                 message,
             )
+        }
+    }
+
+    /// A budget of the caller's key or organisation is used up. A client is asked to wait
+    /// only where that is soon over.
+    pub(crate) fn budget_exceeded(refusal: &Refusal, now: Timestamp) -> Self {
+        let (Refusal::Spent(reached) | Refusal::Reserved(reached)) = refusal;
+        let whose = reached.whose.in_words();
+        let (spent, limit) = (reached.spent_micros, reached.limit_micros);
+        let (spent, limit) = (dollars(spent), dollars(limit));
+        let budget = format!("The budget of {whose} for {}", reached.month);
+        let (message, retry_after) = match refusal {
+            Refusal::Spent(_) => {
+                let until = reached.resets_at.map(|at| format!(", at {at}"));
+                let until = until.unwrap_or_default();
+                let wait = reached.resets_at.map(|at| at.duration_since(now));
+                let wait = wait.and_then(|wait| Duration::try_from(wait).ok());
+                let message = format!(
+                    "{budget} is used up: {spent} of {limit} US dollars. Calls are refused until \
+                     the next month begins{until}, or until an admin raises it."
+                );
+                (message, wait.filter(|wait| *wait <= LONGEST_BUDGET_WAIT))
+            }
+            Refusal::Reserved(_) => {
+                let message = format!(
+                    "{budget} may be used up by calls that are under way: {spent} of {limit} US \
+                     dollars are spent. Try again when they have ended."
+                );
+                (message, Some(DEFAULT_RETRY_AFTER))
+            }
+        };
+        Self {
+            retry_after,
+            budget: Some(Box::new(*reached)),
+            ..Self::refused(StatusCode::TOO_MANY_REQUESTS, "budget_exceeded", message)
         }
     }
 
@@ -370,6 +410,7 @@ impl CallError {
             retry_after: retry_after.filter(|_| wants_wait),
             outcome: Outcome::Failed(error.kind),
             standing: None,
+            budget: None,
         }
     }
 
@@ -383,7 +424,9 @@ impl CallError {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.status.is_server_error() && !self.is_worth_retrying() {
+        let is_hopeless = self.status.is_server_error() && !self.is_worth_retrying();
+        let is_spent = self.budget.is_some() && self.retry_after.is_none();
+        if is_hopeless || is_spent {
             // The official SDKs would try twice more, each time through all of the plan.
             let name = HeaderName::from_static("x-should-retry");
             headers.insert(name, HeaderValue::from_static("false"));
@@ -455,4 +498,12 @@ fn status_of(error: &ProviderError) -> StatusCode {
         | ErrorKind::Conflict
         | ErrorKind::Malformed => kept.unwrap_or(StatusCode::BAD_GATEWAY),
     }
+}
+
+/// Micro-dollars as dollars, exactly.
+fn dollars(micros: i64) -> String {
+    let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    let shortest = text.trim_end_matches('0');
+    let (whole, fraction) = shortest.split_once('.').unwrap_or((shortest, ""));
+    format!("{whole}.{fraction:0<2}")
 }

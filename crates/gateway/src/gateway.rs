@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::attempt::{CircuitBreakers, Circuits, sweep_circuits_until};
 use crate::limit::Limits;
 use crate::limit::bodies::BodyRoom;
+use crate::limit::budgets::Spending;
 use crate::limit::rates::{self, Rates};
 use crate::meter::{self, UsageSink};
 use crate::metrics::Metrics;
@@ -52,6 +53,8 @@ pub struct Dependencies {
     pub traces: Option<Arc<dyn TraceSink>>,
     /// What tokens cost. Whoever follows the change feed stores new tables in it.
     pub prices: Arc<ArcSwap<PriceTable>>,
+    /// What was spent this month. Whoever stores usage keeps it in step with other nodes.
+    pub spending: Arc<Spending>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness, for identifiers and backoff.
@@ -86,6 +89,7 @@ pub struct Gateway {
     pub(crate) circuits: Arc<Circuits>,
     pub(crate) rates: Arc<Rates>,
     pub(crate) wrong_keys: Throttle,
+    pub(crate) spending: Arc<Spending>,
 }
 
 impl Gateway {
@@ -126,6 +130,7 @@ impl Gateway {
             usage: dependencies.usage,
             traces: dependencies.traces,
             prices: dependencies.prices,
+            spending: dependencies.spending,
             clock: dependencies.clock,
             entropy: dependencies.entropy,
             upstream: Arc::new(upstream),

@@ -13,6 +13,7 @@ use providers::chat::WireFormat;
 use providers::chat::usage::Usage;
 
 use crate::attempt::{Phase, Reason};
+use crate::limit::budgets::Reached;
 use crate::meter::Outcome;
 
 /// The families, cheap to clone.
@@ -27,6 +28,7 @@ pub struct Metrics {
     circuits: Family<CircuitLabels, Gauge>,
     circuit_openings: Family<OpeningLabels, Counter>,
     circuit_skips: Family<OpeningLabels, Counter>,
+    budgets: Family<BudgetLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -64,6 +66,12 @@ struct CircuitLabels {
 struct OpeningLabels {
     provider: &'static str,
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BudgetLabels {
+    whose: &'static str,
+    bound: &'static str,
 }
 
 /// What a finished call was.
@@ -126,6 +134,7 @@ impl Metrics {
             circuits: Family::default(),
             circuit_openings: Family::default(),
             circuit_skips: Family::default(),
+            budgets: Family::default(),
         };
         registry.register(
             "quartermaster_calls",
@@ -156,6 +165,11 @@ impl Metrics {
             "quartermaster_tokens",
             "Tokens that providers counted, by kind",
             metrics.tokens.clone(),
+        );
+        registry.register(
+            "quartermaster_budget_calls",
+            "Calls that met a budget: let through with a warning (soft) or refused (hard)",
+            metrics.budgets.clone(),
         );
         metrics.register_circuits(registry);
         metrics
@@ -196,6 +210,15 @@ impl Metrics {
             let labels = OpeningLabels { provider, reason };
             self.circuit_openings.get_or_create(&labels).inc();
         }
+    }
+
+    /// A call met a bound of a budget.
+    pub(crate) fn budget_is_reached(&self, reached: &Reached) {
+        let labels = BudgetLabels {
+            whose: reached.whose.as_str(),
+            bound: reached.bound.as_str(),
+        };
+        self.budgets.get_or_create(&labels).inc();
     }
 
     /// A target was skipped.

@@ -15,8 +15,8 @@ use gateway::snapshot::{
 };
 use store::changes::{self, Change, ChangeFeed, News};
 use store::{
-    Database, StoreError, agent_roles, api_keys, model_configurations, provider_credentials,
-    rate_limits, sealed,
+    Database, StoreError, agent_roles, api_keys, budgets, model_configurations,
+    provider_credentials, rate_limits, sealed,
 };
 use tokio::sync::watch;
 
@@ -148,6 +148,7 @@ impl Snapshots {
                 .collect(),
             credentials: provider_credentials::list_everything(&self.database).await?,
             rate_limits: rate_limits::list_everything(&self.database).await?,
+            budgets: budgets::list_everything(&self.database).await?,
         };
         let mut builder = SnapshotBuilder::new(self.platform.borrow().clone(), rows);
         let mut configurations = model_configurations::everything(&self.database);
@@ -171,6 +172,7 @@ impl Snapshots {
         let roles = agent_roles::of(&self.database, Some(id)).await?;
         let credentials = provider_credentials::list(&self.database, id).await?;
         let rate_limits = rate_limits::of(&self.database, id).await?;
+        let budgets = budgets::list(&self.database, id).await?;
         let configurations = model_configurations::list_owned(&self.database, Some(id)).await?;
         say_unreadable(&configurations);
         self.sealed.replace(Some(id), secrets, key);
@@ -180,6 +182,7 @@ impl Snapshots {
             roles,
             credentials,
             rate_limits,
+            budgets: budgets.into_iter().collect(),
         };
         let next = self.snapshot.load().with_organization(revision, id, rows);
         self.snapshot.store(Arc::new(next));

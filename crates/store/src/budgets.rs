@@ -37,6 +37,23 @@ pub async fn list(
     all(&database.fetch(statement).await?, read)
 }
 
+/// The budget of one owner, inside a transaction.
+pub async fn get_in(
+    transaction: &mut WriteTransaction,
+    organization_id: OrganizationId,
+    owner: BudgetOwner,
+) -> Result<Option<Budget>, StoreError> {
+    let statement = sqlx::query(
+        "SELECT api_key_id, soft_micros, hard_micros FROM budgets
+         WHERE organization_id = $1 AND api_key_id = $2",
+    )
+    .bind(organization_id.to_string())
+    .bind(written(owner));
+    let rows = transaction.fetch(statement).await?;
+    let found = rows.first().map(read).transpose()?;
+    Ok(found.map(|(_, budget)| budget))
+}
+
 /// Sets a budget.
 pub async fn put(
     transaction: &mut WriteTransaction,

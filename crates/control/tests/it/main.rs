@@ -13,6 +13,7 @@ mod agent_roles;
 mod api_keys;
 mod architecture;
 mod authentication;
+mod budgets;
 mod compatibility;
 mod idempotency;
 mod limits;

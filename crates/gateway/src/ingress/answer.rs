@@ -23,6 +23,7 @@ const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-re
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 /// Which limit the three are about, as GitHub says it.
 const RATE_LIMIT_RESOURCE: HeaderName = HeaderName::from_static("x-ratelimit-resource");
+const BUDGET: HeaderName = HeaderName::from_static("x-quartermaster-budget");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
 /// Where Anthropic's clients look for the request's id.
@@ -72,10 +73,14 @@ pub(crate) fn failure(
 ) -> Response<Body> {
     let (status, outcome) = (error.status.as_u16(), error.outcome);
     let exceeded = error.standing.clone();
+    let budget = error.budget.clone();
     let mut response = error.into_response(dialect, meter.request_id());
     say_what_happened(dialect, &meter, response.headers_mut());
     if let Some(standing) = exceeded {
         insert_standing(response.headers_mut(), &standing);
+    }
+    if let Some(reached) = budget {
+        insert_text(response.headers_mut(), BUDGET, &reached.header());
     }
     meter.call_ends(status, outcome);
     response
@@ -90,6 +95,9 @@ fn say_what_happened(dialect: WireFormat, meter: &CallMeter, headers: &mut Heade
     headers.insert(ATTEMPTS, HeaderValue::from(meter.attempts()));
     if let Some(standing) = meter.standing() {
         insert_standing(headers, &standing);
+    }
+    if let Some(reached) = meter.budget_warning() {
+        insert_text(headers, BUDGET, &reached.header());
     }
     insert_request_id(dialect, meter.request_id(), headers);
     if meter.has_idempotency_key() {

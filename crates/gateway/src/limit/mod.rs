@@ -1,6 +1,7 @@
 //! Bounds on what one call may take, time and bytes, and on how much a caller may call.
 
 pub(crate) mod bodies;
+pub mod budgets;
 pub(crate) mod rates;
 mod window;
 
@@ -13,7 +14,9 @@ use crate::attempt::Call;
 use crate::error::CallError;
 use crate::gateway::Gateway;
 use crate::resolve::Plan;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Entry, Snapshot};
+use budgets::{IsNew, Payer, Reached, Refusal, Reservation};
+use domain::price::PriceTable;
 use rates::{Admission, Bounds};
 
 /// Bounds of every call. The defaults are those of the product.
@@ -63,8 +66,27 @@ const MOST_INPUT_RESERVED: u64 = 32_768;
 /// The most that is reserved for an answer: most stay far below their bound.
 const MOST_OUTPUT_RESERVED: u64 = 4096;
 
-/// Asks the limits of the caller's key and organisation. A budget of money would be
-/// asked here too.
+/// The most that an answer is held to take where nobody bounds it: what the models that
+/// write longest give at most.
+const LONGEST_ANSWER: u64 = 131_072;
+
+/// What lets a call through. Dropped, it is under way no more.
+#[derive(Default)]
+pub(crate) struct Admitted {
+    pub(crate) rates: Option<Admission>,
+    pub(crate) budget: Option<Reservation>,
+}
+
+impl Admitted {
+    /// The soft bound of a budget that is reached.
+    pub(crate) fn warning(&self) -> Option<&Reached> {
+        let (reached, _) = self.budget.as_ref()?.warning.as_ref()?;
+        Some(reached)
+    }
+}
+
+/// Asks the budgets and the limits of the caller's key and organisation. Budgets come
+/// first: a reservation is given back, a request that was counted is not.
 ///
 /// # Errors
 /// When one of them is used up.
@@ -74,7 +96,8 @@ pub(crate) fn admit(
     caller: &Caller,
     call: &Call,
     plan: &Plan,
-) -> Result<Option<Admission>, CallError> {
+) -> Result<Admitted, CallError> {
+    let budget = reserve(gateway, snapshot, caller, call, plan)?;
     let (of_key, of_organization) = snapshot.rate_limits(caller);
     let bounds = Bounds {
         organization_id: caller.organization_id,
@@ -83,27 +106,101 @@ pub(crate) fn admit(
         api_key: of_key.or(gateway.limits.api_key),
     };
     let admitted = gateway.rates.admit(bounds, || estimate(call, plan));
-    admitted.map_err(|exceeded| CallError::limit_exceeded(&exceeded))
+    let rates = admitted.map_err(|exceeded| CallError::limit_exceeded(&exceeded))?;
+    Ok(Admitted { rates, budget })
+}
+
+fn reserve(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    caller: &Caller,
+    call: &Call,
+    plan: &Plan,
+) -> Result<Option<Reservation>, CallError> {
+    let budgets = snapshot.budgets(caller);
+    let payer = Payer {
+        organization_id: caller.organization_id,
+        api_key_id: caller.api_key_id,
+    };
+    let most = || most(&gateway.prices.load(), call, plan);
+    let now = gateway.clock.now();
+    match gateway.spending.admit(payer, budgets, now, most) {
+        Ok(reservation) => {
+            let warning = reservation.as_ref().and_then(|it| it.warning.as_ref());
+            if let Some((reached, is_new)) = warning {
+                gateway.metrics.budget_is_reached(reached);
+                if *is_new == IsNew(true) {
+                    log(payer, reached);
+                }
+            }
+            Ok(reservation)
+        }
+        Err(refusal) => {
+            let (Refusal::Spent(reached) | Refusal::Reserved(reached)) = &refusal;
+            gateway.metrics.budget_is_reached(reached);
+            Err(CallError::budget_exceeded(&refusal, now))
+        }
+    }
+}
+
+fn log(payer: Payer, reached: &Reached) {
+    tracing::warn!(
+        organization.id = %payer.organization_id,
+        api_key.id = %payer.api_key_id,
+        budget.whose = reached.whose.as_str(),
+        budget.month = %reached.month,
+        budget.soft_micros = reached.limit_micros,
+        budget.spent_micros = reached.spent_micros,
+        "a budget has reached its soft bound"
+    );
+}
+
+/// The most that a call may cost, in micro-dollars: with its dearest target, no text having
+/// more tokens than bytes. Images and documents that are only named by an address are not
+/// in it. Targets without a price cost nothing.
+fn most(prices: &PriceTable, call: &Call, plan: &Plan) -> i64 {
+    let bytes = call.envelope().map_or(0, |envelope| envelope.body().len());
+    let input = u64::try_from(bytes).unwrap_or(u64::MAX);
+    let choices = number(call, "n").unwrap_or(1).max(1);
+    let asked = longest_asked(call);
+    let costs = plan.targets.iter().filter_map(|entry| {
+        let target = &entry.route().ok()?.target;
+        let output = asked
+            .or(longest_configured(entry))
+            .unwrap_or(LONGEST_ANSWER);
+        let output = output.saturating_mul(choices);
+        prices.most(target.provider.name.as_str(), &target.model, input, output)
+    });
+    costs.max().unwrap_or(0)
+}
+
+fn longest_asked(call: &Call) -> Option<u64> {
+    let names = ["max_completion_tokens", "max_output_tokens", "max_tokens"];
+    names.into_iter().find_map(|name| number(call, name))
+}
+
+fn longest_configured(entry: &Entry) -> Option<u64> {
+    u64::try_from(entry.configuration().settings.max_tokens?).ok()
+}
+
+fn number(call: &Call, name: &str) -> Option<u64> {
+    std::str::from_utf8(call.envelope()?.member(name)?)
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// About how many tokens a call may take.
 fn estimate(call: &Call, plan: &Plan) -> u64 {
-    let envelope = call.envelope();
-    let bytes = envelope.map_or(0, |envelope| envelope.body().len());
+    let bytes = call.envelope().map_or(0, |envelope| envelope.body().len());
     let input = u64::try_from(bytes / BYTES_PER_TOKEN).unwrap_or(u64::MAX);
-    let asked = ["max_completion_tokens", "max_tokens"]
-        .into_iter()
-        .find_map(|name| {
-            std::str::from_utf8(envelope?.member(name)?)
-                .ok()?
-                .parse()
-                .ok()
-        });
-    let configured = plan.targets.first().and_then(|entry| {
-        let bound = entry.configuration().settings.max_tokens?;
-        u64::try_from(bound).ok()
-    });
-    let output = asked.or(configured).unwrap_or(MOST_OUTPUT_RESERVED);
+    let configured = plan
+        .targets
+        .first()
+        .and_then(|entry| longest_configured(entry));
+    let output = longest_asked(call)
+        .or(configured)
+        .unwrap_or(MOST_OUTPUT_RESERVED);
     input.min(MOST_INPUT_RESERVED) + output.min(MOST_OUTPUT_RESERVED)
 }
 

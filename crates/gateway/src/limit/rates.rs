@@ -261,13 +261,28 @@ impl Used {
     }
 }
 
+impl Whose {
+    /// A stable name.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::Organization => "organization",
+        }
+    }
+
+    /// How a client is told.
+    pub(crate) const fn in_words(self) -> &'static str {
+        match self {
+            Self::ApiKey => "this API key",
+            Self::Organization => "your organization",
+        }
+    }
+}
+
 impl Standing {
     /// The limit's name.
     pub(crate) fn resource(&self) -> String {
-        let whose = match self.whose {
-            Whose::ApiKey => "api_key",
-            Whose::Organization => "organization",
-        };
+        let whose = self.whose.as_str();
         let what = match self.what {
             What::Requests => "requests",
             What::Tokens => "tokens",

@@ -16,7 +16,9 @@ use uuid::Uuid;
 
 use super::{AttemptRecord, CallEnd, KeyOwner, Outcome};
 use crate::gateway::Gateway;
-use crate::limit::rates::{Admission, Standing};
+use crate::limit::Admitted;
+use crate::limit::budgets::{Payer, Reached};
+use crate::limit::rates::Standing;
 use crate::metrics::FinishedCall;
 use crate::snapshot::{Entry, KeySource, Route};
 use crate::trace::{AttemptTrace, CallTrace, Recorder};
@@ -51,7 +53,7 @@ pub(crate) struct CallMeter {
     time_to_first_byte: Option<Duration>,
     trace: Option<Box<Recorder>>,
     has_ended: bool,
-    admission: Option<Admission>,
+    admitted: Admitted,
 }
 
 struct Attempt {
@@ -87,7 +89,7 @@ impl CallMeter {
             time_to_first_byte: None,
             trace: Recorder::begin(gateway, headers),
             has_ended: false,
-            admission: None,
+            admitted: Admitted::default(),
         }
     }
 
@@ -115,8 +117,8 @@ impl CallMeter {
     }
 
     /// What lets the call through its limits, to be told what it used.
-    pub(crate) fn admitted(&mut self, admission: Option<Admission>) {
-        self.admission = admission;
+    pub(crate) fn admitted(&mut self, admitted: Admitted) {
+        self.admitted = admitted;
     }
 
     /// The call asks for no answer, so that what was reserved for one is given back.
@@ -126,7 +128,12 @@ impl CallMeter {
 
     /// How much is left of the limit that is nearest to being used up.
     pub(crate) fn standing(&self) -> Option<Standing> {
-        self.admission.as_ref()?.standing
+        self.admitted.rates.as_ref()?.standing
+    }
+
+    /// The soft bound of a budget that is reached.
+    pub(crate) fn budget_warning(&self) -> Option<&Reached> {
+        self.admitted.warning()
     }
 
     /// The agent role that the call belongs to.
@@ -240,6 +247,14 @@ impl CallMeter {
     /// Hands on the attempt that ended last, and whether the call ended with it.
     fn record(&mut self, call: Option<CallEnd>) {
         if let Some(ended) = self.ended.take() {
+            if let Some(cost) = ended.cost_micros {
+                let payer = Payer {
+                    organization_id: ended.organization_id,
+                    api_key_id: ended.api_key_id,
+                };
+                // Before the record goes away: it must not be stored before it is spent.
+                self.gateway.spending.spend(payer, self.called_at, cost);
+            }
             self.gateway.usage.record(AttemptRecord { call, ..*ended });
         }
     }
@@ -268,6 +283,8 @@ impl CallMeter {
             duration,
             time_to_first_byte: self.time_to_first_byte,
         }));
+        // Only now: what the call cost takes the place of what was reserved for it.
+        self.admitted.budget = None;
     }
 
     fn trace_ends(&mut self, status: u16, outcome: Outcome, duration: Duration) {
@@ -295,7 +312,7 @@ impl CallMeter {
     /// Tells the limits what the call took. Where nobody counted, what was reserved
     /// stands; of a call that failed nothing does.
     fn settle(&mut self, outcome: Outcome) {
-        let Some(mut admission) = self.admission.take() else {
+        let Some(mut admission) = self.admitted.rates.take() else {
             return;
         };
         let has_failed = match outcome {

@@ -42,6 +42,10 @@ impl SnapshotBuilder {
             };
             assignments.set(role, id);
         }
+        for (owner, whose, budget) in rows.budgets {
+            let owner = owned.entry(owner).or_default();
+            owner.budgets.set(whose, budget);
+        }
         for (owner, api_key_id, limits) in rows.rate_limits {
             let owner = owned.entry(owner).or_default();
             owner.rate_limits.set(api_key_id, limits);

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use domain::agent_role::{self, AgentRole, RoleAssignments, RoleSource};
 use domain::api_key::{ApiKey, Caller, Digest256};
+use domain::budget::{Budget, BudgetOwner, OrganizationBudgets};
 use domain::id::{ApiKeyId, ModelConfigurationId, OrganizationId};
 use domain::model_configuration::ReadConfiguration;
 use domain::provider_credential::ProviderCredential;
@@ -54,6 +55,8 @@ pub struct InstallationRows {
     pub credentials: Vec<ProviderCredential>,
     /// The rate limits that were set, for a key or, without one, for the organisation.
     pub rate_limits: Vec<(OrganizationId, Option<ApiKeyId>, RateLimits)>,
+    /// What may be spent.
+    pub budgets: Vec<(OrganizationId, BudgetOwner, Budget)>,
 }
 
 /// What belongs to the installation itself.
@@ -86,6 +89,8 @@ pub struct OrganizationRows {
     pub credentials: Vec<ProviderCredential>,
     /// What it and its keys may call.
     pub rate_limits: OrganizationLimits,
+    /// What it and its keys may spend.
+    pub budgets: OrganizationBudgets,
 }
 
 impl Snapshot {
@@ -201,6 +206,23 @@ impl Snapshot {
         })
     }
 
+    /// What the caller's key and its organisation may spend in a month.
+    #[must_use]
+    pub fn budgets(&self, caller: &Caller) -> (Budget, Budget) {
+        let organization = self.organizations.get(&caller.organization_id);
+        organization.map_or_else(Default::default, |organization| {
+            let budgets = &organization.budgets;
+            (budgets.of_key(caller.api_key_id), budgets.all)
+        })
+    }
+
+    /// Whether anybody's spending is bounded.
+    #[must_use]
+    pub fn has_budgets(&self) -> bool {
+        let mut organizations = self.organizations.values();
+        organizations.any(|organization| !organization.budgets.is_unlimited())
+    }
+
     /// What a caller of the organisation may select by name: its own rows, then the
     /// system defaults whose names it has not taken.
     pub fn selectable(&self, organization_id: OrganizationId) -> impl Iterator<Item = &Arc<Entry>> {
@@ -261,6 +283,7 @@ impl Snapshot {
             roles: Arc::new(rows.roles),
             slots,
             limits: Arc::new(rows.rate_limits),
+            budgets: Arc::new(rows.budgets),
             own_defaults: Arc::default(),
         };
         self.organizations.insert(id, organization);

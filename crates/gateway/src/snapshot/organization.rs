@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use domain::agent_role::RoleAssignments;
 use domain::api_key::Digest256;
+use domain::budget::OrganizationBudgets;
 use domain::id::ModelConfigurationId;
 use domain::rate_limits::OrganizationLimits;
 
@@ -19,6 +20,7 @@ pub(super) struct Organization {
     pub(super) roles: Arc<RoleAssignments>,
     pub(super) slots: Arc<Slots>,
     pub(super) limits: Arc<OrganizationLimits>,
+    pub(super) budgets: Arc<OrganizationBudgets>,
     /// The system defaults that are called with a slot of its own, from the first of these
     /// calls on: most organisations call few of them, and many none.
     pub(super) own_defaults: Arc<OnceLock<OwnDefaults>>,

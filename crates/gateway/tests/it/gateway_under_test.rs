@@ -9,9 +9,11 @@ use async_trait::async_trait;
 use axum::extract::ConnectInfo;
 use domain::agent_role::AgentRole;
 use domain::api_key::{ApiKey, ApiKeyToken, Scope};
+use domain::budget::{Budget, BudgetOwner};
 use domain::clock::{Clock, Entropy};
 use domain::id::{Alias, ApiKeyId, ModelConfigurationId, OrganizationId};
 use domain::model_configuration::{ModelConfiguration, ModelSettings};
+use domain::price::PriceTable;
 use domain::provider_credential::{
     AuthType, CredentialStatus, DisplayMetadata, ProviderCredential,
 };
@@ -19,6 +21,7 @@ use domain::rate_limits::RateLimits;
 use domain::secret::Secret;
 use gateway::ingress::write_deadline::WriteDeadline;
 use gateway::limit::Limits;
+use gateway::limit::budgets::Spending;
 use gateway::meter::{AttemptRecord, UsageSink};
 use gateway::metrics::Metrics;
 use gateway::secrets::{KeyReference, SecretError, SecretSource};
@@ -127,6 +130,8 @@ pub(crate) struct Workshop {
     pub(crate) stream_commit: StreamCommit,
     /// For a key or, without one, for the organisation.
     pub(crate) rate_limits: Vec<(OrganizationId, Option<ApiKeyId>, RateLimits)>,
+    pub(crate) budgets: Vec<(OrganizationId, BudgetOwner, Budget)>,
+    pub(crate) prices: PriceTable,
     pub(crate) traces: Option<Arc<dyn TraceSink>>,
     pub(crate) platform_keys: BTreeMap<String, String>,
     pub(crate) roles: Vec<(Option<OrganizationId>, AgentRole, ModelConfigurationId)>,
@@ -167,6 +172,8 @@ impl Workshop {
             circuit_breakers: CircuitBreakers::On,
             stream_commit: StreamCommit::FirstByte,
             rate_limits: Vec::new(),
+            budgets: Vec::new(),
+            prices: PriceTable::default(),
             traces: None,
             platform_keys: BTreeMap::new(),
             roles: Vec::new(),
@@ -292,12 +299,14 @@ impl Workshop {
             stream_commit: self.stream_commit,
         };
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        let spending = Arc::<Spending>::default();
         let dependencies = Dependencies {
             snapshot: Arc::clone(&snapshot),
             secrets: Arc::new(vault),
             traces: self.traces.clone(),
             usage: Arc::clone(&records) as Arc<dyn UsageSink>,
-            prices: Arc::default(),
+            prices: Arc::new(ArcSwap::from_pointee(self.prices)),
+            spending: Arc::clone(&spending),
             clock: self.clock,
             entropy: Arc::new(NoEntropy),
             resolver: self.resolver,
@@ -318,6 +327,7 @@ impl Workshop {
             records,
             tasks,
             shutdown,
+            spending,
             registry,
             address: address.to_string(),
             rows: self.rows,
@@ -337,6 +347,7 @@ impl Workshop {
             roles: self.roles.clone(),
             credentials: self.credentials.clone(),
             rate_limits: self.rate_limits.clone(),
+            budgets: self.budgets.clone(),
         };
         Snapshot::build(1, platform, rows)
     }
@@ -434,6 +445,7 @@ pub(crate) struct GatewayUnderTest {
     pub(crate) records: Arc<Records>,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) spending: Arc<Spending>,
     pub(crate) registry: Registry,
     pub(crate) address: String,
     pub(crate) rows: Vec<Row>,

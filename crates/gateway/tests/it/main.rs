@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "a helper of a test fails the test")]
 
+mod budgets;
 mod calls;
 mod cancellation;
 mod check;

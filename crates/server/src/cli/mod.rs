@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod api_key;
+mod budget;
 mod credential;
 mod direct;
 mod doctor;
@@ -68,6 +69,9 @@ enum Command {
     Usage(Box<usage::Usage>),
     /// List calls with their attempts, newest first
     Calls(Box<usage::Calls>),
+    /// Show, set and remove what may be spent in a month
+    #[command(subcommand)]
+    Budget(budget::Budget),
     /// Show, check and replace the price list
     #[command(subcommand)]
     Prices(prices::Prices),
@@ -144,6 +148,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Credential(command) => command.run().await,
             Command::Usage(command) => command.run().await,
             Command::Calls(command) => command.run().await,
+            Command::Budget(command) => command.run().await,
             Command::Prices(command) => command.run().await,
             Command::Vault(command) => command.run().await,
             Command::Simulate(command) => command.run().await,

@@ -149,7 +149,7 @@ fn read(file: &PathBuf) -> anyhow::Result<PriceTable> {
 }
 
 /// Micro-dollars as dollars, exactly.
-fn dollars(micros: u64) -> String {
+pub(super) fn dollars(micros: u64) -> String {
     let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
     let shortest = text.trim_end_matches('0');
     let (whole, fraction) = shortest.split_once('.').unwrap_or((shortest, ""));

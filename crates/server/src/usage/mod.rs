@@ -7,3 +7,4 @@ pub mod metrics;
 pub mod prices;
 pub mod recorder;
 mod row;
+mod spent;

@@ -9,15 +9,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use domain::usage::Attempt;
+use gateway::limit::budgets::Spending;
 use gateway::meter::{AttemptRecord, UsageSink};
+use gateway::snapshot::Snapshot;
 use store::{Database, StoreError};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::UsageMetrics;
 use super::row::row;
+use super::spent::Spent;
 
 /// The largest batch.
 const BATCH: usize = 1000;
@@ -63,10 +67,12 @@ pub fn new(
     database: Database,
     settings: RecorderSettings,
     metrics: UsageMetrics,
+    (spending, snapshot): (Arc<Spending>, Arc<ArcSwap<Snapshot>>),
 ) -> (Arc<Recorder>, Writer) {
     let (sender, receiver) = mpsc::channel(settings.queue.max(1));
     let writer = Writer {
         receiver,
+        spent: Spent::new(database.clone(), spending, snapshot),
         database,
         flush_every: settings.flush_every,
         metrics: metrics.clone(),
@@ -80,14 +86,35 @@ pub struct Writer {
     database: Database,
     flush_every: Duration,
     metrics: UsageMetrics,
+    spent: Spent,
+}
+
+/// Whether a batch is in the database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stored,
+    Lost,
 }
 
 impl Writer {
-    /// Stores until `calls_are_over`, and then what is left.
+    /// Reads what was spent before this process began.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn seed(&mut self) -> Result<(), StoreError> {
+        self.spent.read().await
+    }
+
+    /// Stores until `calls_are_over`, and then what is left. What was spent is read here
+    /// too, never while a batch is being stored.
     pub async fn run(mut self, calls_are_over: CancellationToken) {
         while let Some(batch) = self.next_batch(&calls_are_over).await {
-            self.store(&batch, &calls_are_over).await;
+            // What is lost stays counted as spent on this node.
+            if self.store(&batch, &calls_are_over).await == Fate::Stored {
+                self.spent.is_stored(&batch);
+            }
             self.metrics.queued.dec_by(batch.len() as i64);
+            self.spent.read_when_due().await;
         }
     }
 
@@ -95,9 +122,12 @@ impl Writer {
     /// are taken out together and not one by one, so that the task wakes once a batch.
     async fn next_batch(&mut self, calls_are_over: &CancellationToken) -> Option<Vec<Attempt>> {
         let mut records = Vec::with_capacity(BATCH);
-        tokio::select! {
-            _ = self.receiver.recv_many(&mut records, BATCH) => {}
-            () = calls_are_over.cancelled() => self.receiver.close(),
+        loop {
+            tokio::select! {
+                _ = self.receiver.recv_many(&mut records, BATCH) => break,
+                () = calls_are_over.cancelled() => break self.receiver.close(),
+                () = sleep_until(self.spent.next()) => self.spent.read_when_due().await,
+            }
         }
         tokio::select! {
             () = sleep(self.flush_every), if records.len() < BATCH => {}
@@ -114,14 +144,14 @@ impl Writer {
     }
 
     /// Stores a batch, however long the database is away.
-    async fn store(&self, batch: &[Attempt], calls_are_over: &CancellationToken) {
+    async fn store(&self, batch: &[Attempt], calls_are_over: &CancellationToken) -> Fate {
         let mut refusals = 0;
         let mut last_try = None;
         loop {
             let error = match store::usage::record::record(&self.database, batch).await {
                 Ok(()) => {
                     self.metrics.stored.inc_by(batch.len() as u64);
-                    return;
+                    return Fate::Stored;
                 }
                 Err(error) => error,
             };
@@ -130,7 +160,7 @@ impl Writer {
                 if refusals == REFUSALS {
                     tracing::error!(%error, count = batch.len(), "usage is lost: the database refuses it");
                     self.metrics.dropped_refused.inc_by(batch.len() as u64);
-                    return;
+                    return Fate::Lost;
                 }
             }
             if calls_are_over.is_cancelled() {
@@ -138,7 +168,7 @@ impl Writer {
                 if Instant::now() >= until {
                     tracing::error!(%error, count = batch.len(), "usage is lost: the process ends");
                     self.metrics.dropped_at_end.inc_by(batch.len() as u64);
-                    return;
+                    return Fate::Lost;
                 }
             }
             tracing::warn!(%error, count = batch.len(), "usage cannot be stored now; it waits");

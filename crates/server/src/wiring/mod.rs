@@ -19,6 +19,7 @@ use control::quota::Quota;
 use control::state::{ControlParts, ControlState};
 use domain::api_key::ApiKeyToken;
 use gateway::limit::Limits;
+use gateway::limit::budgets::Spending;
 use gateway::upstream::egress::EgressSettings;
 use gateway::upstream::resolver::SystemResolver;
 use gateway::{CircuitBreakers, Dependencies, Gateway, StreamCommit};
@@ -85,11 +86,21 @@ pub async fn assemble(settings: &Settings, runtime: &Runtime) -> anyhow::Result<
 
     let usage_metrics = UsageMetrics::register(&mut registry);
     let database = foundation.database.clone();
-    let (usage, storing) = recorder::new(database, recorder_settings(settings), usage_metrics);
+    let spending = Arc::<Spending>::default();
+    let budgets = (
+        Arc::clone(&spending),
+        Arc::clone(foundation.snapshots.current()),
+    );
+    let recorder_settings = recorder_settings(settings);
+    let (usage, mut storing) = recorder::new(database, recorder_settings, usage_metrics, budgets);
+    storing
+        .seed()
+        .await
+        .context("what was spent this month cannot be read")?;
     runtime
         .recorders
         .spawn(storing.run(runtime.calls_are_over.clone()));
-    let mut dependencies = dependencies(runtime, &foundation, usage, gateway_metrics);
+    let mut dependencies = dependencies(runtime, &foundation, (usage, spending), gateway_metrics);
     if let Some((traces, sending)) = traces::from_settings(settings, &mut registry)? {
         runtime
             .recorders
@@ -126,7 +137,7 @@ pub fn openapi() -> OpenApi {
 fn dependencies(
     runtime: &Runtime,
     foundation: &Foundation,
-    usage: Arc<Recorder>,
+    (usage, spending): (Arc<Recorder>, Arc<Spending>),
     metrics: gateway::metrics::Metrics,
 ) -> Dependencies {
     Dependencies {
@@ -135,6 +146,7 @@ fn dependencies(
         traces: None,
         usage,
         prices: Arc::clone(foundation.prices.current()),
+        spending,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         resolver: Arc::new(SystemResolver),

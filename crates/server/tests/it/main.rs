@@ -4,6 +4,7 @@
 #![expect(clippy::panic, reason = "a helper that fails fails the test")]
 
 mod architecture;
+mod budgets;
 mod canary;
 mod cancellation;
 mod catalog_host;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use domain::budget::Month;
 use domain::id::{ApiKeyId, OrganizationId};
 use domain::usage::Attempt;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use sqlx::any::AnyRow;
 
 use crate::error::StoreError;
 use crate::row::{Read as _, all};
@@ -22,29 +22,39 @@ pub struct Spent {
     pub cost_micros: i64,
 }
 
-/// The month of a time, in UTC: 202611 is November 2026.
-#[must_use]
-pub fn month_of(time: Timestamp) -> i64 {
-    let date = TimeZone::UTC.to_datetime(time).date();
-    i64::from(date.year()) * 100 + i64::from(date.month())
-}
-
 /// What every key of every organisation that has a budget spent in a month.
 pub async fn spent_under_budgets(
     database: &Database,
-    month: i64,
+    month: Month,
 ) -> Result<Vec<Spent>, StoreError> {
     let statement = sqlx::query(
         "SELECT organization_id, api_key_id, cost_micros FROM usage_months
          WHERE month = $1 AND organization_id IN (SELECT organization_id FROM budgets)",
     )
-    .bind(month);
-    all(&database.fetch(statement).await?, |row| {
-        Ok(Spent {
-            organization_id: row.parsed("organization_id")?,
-            api_key_id: row.parsed("api_key_id")?,
-            cost_micros: row.value("cost_micros")?,
-        })
+    .bind(month.0);
+    all(&database.fetch(statement).await?, read)
+}
+
+/// What every key of one organisation spent in a month.
+pub async fn spent_by(
+    database: &Database,
+    organization_id: OrganizationId,
+    month: Month,
+) -> Result<Vec<Spent>, StoreError> {
+    let statement = sqlx::query(
+        "SELECT organization_id, api_key_id, cost_micros FROM usage_months
+         WHERE month = $1 AND organization_id = $2",
+    )
+    .bind(month.0)
+    .bind(organization_id.to_string());
+    all(&database.fetch(statement).await?, read)
+}
+
+fn read(row: &AnyRow) -> Result<Spent, StoreError> {
+    Ok(Spent {
+        organization_id: row.parsed("organization_id")?,
+        api_key_id: row.parsed("api_key_id")?,
+        cost_micros: row.value("cost_micros")?,
     })
 }
 
@@ -58,7 +68,11 @@ pub(crate) async fn add(
         let Some(cost) = row.cost_micros else {
             continue;
         };
-        let key = (month_of(row.called_at), row.organization_id, row.api_key_id);
+        let key = (
+            Month::of(row.called_at),
+            row.organization_id,
+            row.api_key_id,
+        );
         let sum: &mut i64 = months.entry(key).or_default();
         *sum = sum.saturating_add(cost);
     }
@@ -72,7 +86,7 @@ pub(crate) async fn add(
 /// the same time is not overwritten.
 pub(crate) async fn change(
     transaction: &mut WriteTransaction,
-    month: i64,
+    month: Month,
     organization_id: OrganizationId,
     api_key_id: ApiKeyId,
     difference: i64,
@@ -83,7 +97,7 @@ pub(crate) async fn change(
          ON CONFLICT (month, organization_id, api_key_id) DO UPDATE SET
              cost_micros = usage_months.cost_micros + excluded.cost_micros",
     )
-    .bind(month)
+    .bind(month.0)
     .bind(organization_id.to_string())
     .bind(api_key_id.to_string())
     .bind(difference);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use domain::budget::Month;
 use domain::id::{ApiKeyId, CallId, OrganizationId};
 use domain::price::PriceTable;
 use jiff::Timestamp;
 
 use super::calls::Conditions;
-use super::months::{self, month_of};
+use super::months;
 use super::{Period, first_call_at, read_tokens};
 use crate::Database;
 use crate::error::StoreError;
@@ -69,7 +70,7 @@ pub struct Recomputed {
 struct Priced {
     call_id: CallId,
     number: i64,
-    month: i64,
+    month: Month,
     api_key_id: ApiKeyId,
     before: Option<i64>,
     now: Option<i64>,
@@ -127,7 +128,7 @@ async fn page(
         Ok(Priced {
             call_id: row.parsed("call_id")?,
             number: row.value("attempt_number")?,
-            month: month_of(row.time("called_at")?),
+            month: Month::of(row.time("called_at")?),
             api_key_id: row.parsed("api_key_id")?,
             before: row.value("cost_micros")?,
             now,
@@ -142,7 +143,7 @@ async fn write(
     recomputed: &mut Recomputed,
 ) -> Result<(), StoreError> {
     let changed = || page.iter().filter(|row| row.before != row.now);
-    let mut differences: BTreeMap<(i64, ApiKeyId), i64> = BTreeMap::new();
+    let mut differences: BTreeMap<(Month, ApiKeyId), i64> = BTreeMap::new();
     let mut transaction = database.write().await?;
     for row in changed() {
         let statement = sqlx::query(
