@@ -71,7 +71,7 @@ async fn every_write_takes_an_idempotency_key() {
             assert!(operation["responses"]["422"].is_object(), "{method} {path}");
         }
     }
-    assert_eq!(writes, 14);
+    assert_eq!(writes, 16);
 }
 
 #[tokio::test]
