@@ -73,15 +73,26 @@ def test_a_slot_is_given_tried_and_taken_away(sdk, slot, service_account):
     for check in result.checks:
         assert check.ok is False
         assert check.error
-    # The other two slots cover providers that take another form of credential, too.
-    if slot in (Slot.ANTHROPIC, Slot.OPENAI):
-        assert not any(check.is_auth_error for check in result.checks)
-        assert result.credential.status == "active"
+    assert not any(check.is_auth_error for check in result.checks)
+    assert result.credential.status == "active"
 
     gone = delete_module.sync(slot, client=sdk, idempotency_key=str(uuid4()))
     assert (gone.status, gone.source) == ("missing", "organization")
     again = delete_module.sync_detailed(slot, client=sdk)
     assert again.status_code == 200
+
+
+def test_a_service_account_pays_for_no_gemini_of_ai_studio(server, key, sdk, service_account):
+    put = put_module.sync(Slot.GOOGLE, client=sdk, body=given(Slot.GOOGLE, service_account))
+    assert sorted(put.covered_providers) == ["google_anthropic_vertex", "google_vertexai"]
+    row = {"name": "gemini", "provider": "google_genai", "model": "gemini-2.5-flash"}
+    with server.api(key) as api:
+        refused = api.post("/v1/model-configurations", json=row)
+        assert refused.status_code == 400
+        assert "the google slot holds a service account" in refused.json()["detail"]
+        slot = api.put("/v1/provider-credentials/google_genai", json={"api_key": "planted-0123"})
+        assert slot.status_code == 200, slot.text
+        assert api.post("/v1/model-configurations", json=row).status_code == 201
 
 
 def test_what_does_not_belong_to_a_slot_is_refused(sdk):

@@ -107,6 +107,17 @@ impl AuthType {
             Self::ServiceAccountJson => "service_account_json",
         }
     }
+
+    /// As people call it, with its article.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::ApiKey => "an API key",
+            Self::AwsBedrockApiKey => "an API key of Bedrock's",
+            Self::AwsIam => "an access key of AWS",
+            Self::ServiceAccountJson => "a service account",
+        }
+    }
 }
 
 impl fmt::Display for CredentialStatus {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use domain::agent_role::AgentRole;
-use domain::provider_credential::CredentialStatus;
+use domain::provider_credential::{AuthType, CredentialStatus};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ use crate::limit::budgets::{Reached, Refusal};
 use crate::limit::rates::{Exceeded, Standing, What};
 use crate::meter::Outcome;
 use crate::scrub::Scrubber;
-use crate::secrets::SecretError;
+use crate::secrets::{KeyReference, SecretError};
 
 /// How long a client is asked to wait where nobody said how long.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -263,6 +263,20 @@ impl CallError {
         )
     }
 
+    /// The organisation's own credential is of a kind that the provider does not take.
+    pub(crate) fn slot_unfit(name: &str, slot: &str, kind: AuthType, provider: &str) -> Self {
+        let kind = kind.in_words();
+        Self::refused(
+            StatusCode::BAD_REQUEST,
+            "provider_credential_missing",
+            format!(
+                "No key is set for the model configuration `{name}`: your organization's slot \
+                 `{slot}` holds {kind}, which `{provider}` does not take. Give the \
+                 configuration an `api_key`."
+            ),
+        )
+    }
+
     /// As [`Self::credential_missing`], where no key of the operator's can help.
     pub(crate) fn credential_missing_elsewhere(name: &str, provider: &str, origin: &str) -> Self {
         Self::refused(
@@ -276,7 +290,7 @@ impl CallError {
         )
     }
 
-    pub(crate) fn secret(error: &SecretError) -> Self {
+    pub(crate) fn secret(error: &SecretError, key: &KeyReference) -> Self {
         match error {
             SecretError::Unavailable(_) => Self {
                 retry_after: Some(DEFAULT_RETRY_AFTER),
@@ -289,8 +303,10 @@ impl CallError {
             SecretError::Refused(_) => Self::refused(
                 StatusCode::BAD_GATEWAY,
                 "secret_unavailable",
-                "The provider's key cannot be opened for this configuration. Set its \
-                 `api_key` anew.",
+                format!(
+                    "The provider's key cannot be opened for this configuration. {}",
+                    remedy(key)
+                ),
             ),
         }
     }
@@ -462,6 +478,20 @@ impl CallError {
 }
 
 /// Why one target was skipped, in words.
+/// Who can mend a key that does not open, and how.
+fn remedy(key: &KeyReference) -> String {
+    match key {
+        KeyReference::Own { .. } => "Set its `api_key` anew.".to_owned(),
+        KeyReference::Slot { slot, .. } => format!(
+            "It is your organization's own credential `{slot}`: set it anew with PUT \
+             /v1/provider-credentials/{slot}."
+        ),
+        KeyReference::SystemDefault { .. } | KeyReference::Platform { .. } => {
+            "It is the operator's: ask the operator.".to_owned()
+        }
+    }
+}
+
 fn reason_of(skipped: &Skipped) -> String {
     let settings = &skipped.entry.configuration().settings;
     let (name, provider) = (&settings.name, &settings.provider);

@@ -2,11 +2,13 @@
 //!
 //! Four of them are Cyberdesk's, and two of these cover several providers. Every other
 //! provider of the catalog that wants a key has a slot of its own name. What a slot covers
-//! is data; a credential of a slot only ever goes to the hosts of providers it covers.
+//! is data; a credential of a slot only ever goes to the hosts of providers it covers, and of
+//! these only to such as take its kind of credential.
 
 use std::sync::LazyLock;
 
 use domain::model_configuration::ModelSettings;
+use domain::provider_credential::AuthType;
 use domain::secret::Secret;
 use serde_json::{Map, Value};
 
@@ -47,7 +49,7 @@ const NAMED: [(&str, &str, SlotKind, &[&str]); 4] = [
         "google",
         "Google Cloud",
         SlotKind::GoogleServiceAccount,
-        &["google_anthropic_vertex", "google_genai", "google_vertexai"],
+        &["google_anthropic_vertex", "google_vertexai"],
     ),
     (
         "aws_bedrock",
@@ -63,6 +65,10 @@ const NAMED: [(&str, &str, SlotKind, &[&str]); 4] = [
         ],
     ),
 ];
+
+/// Providers that have a slot of their own, though people look for them in one of the above:
+/// Google's slot holds service accounts, and AI Studio takes keys only.
+const BESIDE: [(&str, &str); 1] = [("google_genai", "google")];
 
 /// What the secret of a slot is sealed for in place of one origin: the hosts of all
 /// providers that the slot covers, wherever their rows put them. That a call goes to one of
@@ -158,6 +164,26 @@ pub fn covering(provider: &str) -> Option<&'static Slot> {
         .find(|slot| slot.covers.iter().any(|covered| covered.name == provider))
 }
 
+/// The slot in which people look for a provider's key: the one that covers it, or that of
+/// its cloud.
+#[must_use]
+pub fn expected_of(provider: &str) -> Option<&'static Slot> {
+    let beside = BESIDE.iter().find(|(name, _)| *name == provider);
+    beside.map_or_else(|| covering(provider), |(_, cloud)| slot(cloud))
+}
+
+/// Whether a provider takes a kind of credential, by the members that its credentials have.
+#[must_use]
+pub fn takes(provider: &Provider, kind: AuthType) -> bool {
+    let mut fields = provider.credential_fields.iter();
+    match kind {
+        AuthType::ApiKey => true,
+        AuthType::AwsBedrockApiKey => fields.any(|field| is_bedrock_key(&field.name)),
+        AuthType::AwsIam => fields.any(|field| field.name == "aws_access_key_id"),
+        AuthType::ServiceAccountJson => fields.any(|field| field.name == "private_key"),
+    }
+}
+
 /// A small model of a provider, if one is known.
 #[must_use]
 pub fn small_model(provider: &str) -> Option<&'static str> {
@@ -170,6 +196,13 @@ impl Slot {
     #[must_use]
     pub fn is_cyberdesks(&self) -> bool {
         NAMED.iter().any(|(name, ..)| *name == self.name)
+    }
+
+    /// The providers whose calls a credential of this kind pays for; without one, all that
+    /// the slot is for.
+    pub fn payable(&self, kind: Option<AuthType>) -> impl Iterator<Item = &'static Provider> {
+        let covers = self.covers.iter().copied();
+        covers.filter(move |provider| kind.is_none_or(|kind| takes(provider, kind)))
     }
 
     /// What was stored for this slot, as a credential of one of the providers it covers.
@@ -303,7 +336,7 @@ mod tests {
             );
             assert_eq!(covering.count(), expected, "{}", provider.name);
             // Whoever adds a row of these clouds puts it into its slot above.
-            let is_google = provider.name.starts_with("google_");
+            let is_google = provider.name.starts_with("google_") && provider.name != "google_genai";
             let is_bedrock = provider.name.contains("bedrock");
             let slot = covering_name(&provider.name);
             assert_eq!(is_google, slot == Some("google"), "{}", provider.name);
@@ -340,6 +373,44 @@ mod tests {
             let error = google.credential(vertex, &stored).err().unwrap();
             assert!(!error.message.contains("canary"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_credential_pays_only_where_its_kind_is_taken() {
+        let payable = |name: &str, kind| -> Vec<&str> {
+            let providers = slot(name).unwrap().payable(kind);
+            providers.map(|it| it.name.as_str()).collect()
+        };
+        let account = Some(AuthType::ServiceAccountJson);
+        let google = ["google_anthropic_vertex", "google_vertexai"];
+        assert_eq!(payable("google", account), google);
+        assert_eq!(
+            payable("google_genai", Some(AuthType::ApiKey)),
+            ["google_genai"]
+        );
+        let iam = payable("aws_bedrock", Some(AuthType::AwsIam));
+        assert_eq!(iam, ["anthropic_bedrock", "bedrock", "bedrock_converse"]);
+        let all = payable("aws_bedrock", None);
+        assert_eq!(
+            payable("aws_bedrock", Some(AuthType::AwsBedrockApiKey)),
+            all
+        );
+        assert!(all.contains(&"bedrock_mantle_anthropic"), "{all:?}");
+        // What is said to pay can be opened for it.
+        let stored = json!({"aws_access_key_id": "AKIA1", "aws_secret_access_key": "k"});
+        let stored = Secret::new(stored.to_string());
+        let bedrock = slot("aws_bedrock").unwrap();
+        for provider in &bedrock.covers {
+            let opens = bedrock.credential(provider, &stored).is_ok();
+            assert_eq!(
+                opens,
+                takes(provider, AuthType::AwsIam),
+                "{}",
+                provider.name
+            );
+        }
+        assert_eq!(expected_of("google_genai").unwrap().name, "google");
+        assert_eq!(expected_of("openai").unwrap().name, "openai");
     }
 
     #[test]

@@ -116,7 +116,9 @@ fn problem(entry: &Entry) -> Option<String> {
     match entry.route() {
         Err(reason) => Some(reason.message.clone()),
         Ok(route) => match route.key {
-            KeySource::Missing | KeySource::Unusable { .. } => Some(key(route).reason),
+            KeySource::Missing | KeySource::Unusable { .. } | KeySource::Unfit { .. } => {
+                Some(key(route).reason)
+            }
             _ => None,
         },
     }
@@ -137,6 +139,14 @@ fn key(route: &Route) -> PlannedKey {
             "missing",
             format!(
                 "your organization's own key {slot} is {status}, and nobody else's is used instead"
+            ),
+        ),
+        KeySource::Unfit { slot, kind } => (
+            "missing",
+            format!(
+                "your organization's slot {slot} holds {}, which {} does not take",
+                kind.in_words(),
+                route.target.provider.name
             ),
         ),
         KeySource::NotNeeded => ("not_needed", "the provider wants none".to_owned()),

@@ -3,13 +3,14 @@
 
 use domain::id::OrganizationId;
 use domain::model_configuration::ModelSettings;
+use domain::provider_credential::ProviderCredential;
 use domain::secret::Secret;
 use domain::validation;
 use http::StatusCode;
 use providers::auth::{self, Credential};
 use providers::catalog::{self, Provider, inference};
 use providers::parameters;
-use providers::slots;
+use providers::slots::{self, Slot};
 use providers::target::Target;
 
 use crate::body::coerce;
@@ -133,32 +134,62 @@ async fn require_another_key(
             destination.origin
         )));
     }
-    if let Some(slot) = slots::covering(destination.provider) {
-        let row = store::provider_credentials::get(state.database(), organization_id, slot.name);
-        match row.await?.map(|row| row.alias) {
-            Some(Some(_)) => return Ok(()),
-            Some(None) => {
-                let name = slot.name;
-                let detail = format!(
-                    "api_key is required: your organization's credential {name} was deleted, and \
-                     nobody else's key is used instead"
-                );
-                return Err(ApiError::text(StatusCode::BAD_REQUEST, detail));
-            }
-            None => {}
+    let provider = destination.provider;
+    if let Some(slot) = slots::covering(provider)
+        && let Some(row) = credential(state, organization_id, slot).await?
+        && !is_unfit(&row, provider)
+    {
+        if row.alias.is_some() {
+            return Ok(());
         }
+        return Err(key_required(&format!(
+            "your organization's credential {} was deleted, and nobody else's key is used \
+             instead",
+            slot.name
+        )));
     }
-    if !state.platform_has_key_for(destination.provider) {
-        return Err(ApiError::text(
-            StatusCode::BAD_REQUEST,
-            format!(
-                "api_key is required: neither your organization nor this installation has a key \
-                 for the provider {}",
-                destination.provider
-            ),
-        ));
+    if state.platform_has_key_for(provider) {
+        return Ok(());
     }
-    Ok(())
+    if let Some(slot) = slots::expected_of(provider)
+        && let Some(row) = credential(state, organization_id, slot).await?
+        && is_unfit(&row, provider)
+        && let Some(kind) = row.auth_type
+    {
+        return Err(key_required(&format!(
+            "the {} slot holds {}, which {provider} does not take; give the configuration an \
+             `api_key`",
+            slot.name,
+            kind.in_words()
+        )));
+    }
+    Err(key_required(&format!(
+        "neither your organization nor this installation has a key for the provider {provider}"
+    )))
+}
+
+async fn credential(
+    state: &ControlState,
+    organization_id: OrganizationId,
+    slot: &Slot,
+) -> Result<Option<ProviderCredential>, ApiError> {
+    let row = store::provider_credentials::get(state.database(), organization_id, slot.name);
+    Ok(row.await?)
+}
+
+/// Whether a slot holds a credential of a kind that the provider does not take. It is then
+/// as if the slot had none for it.
+fn is_unfit(row: &ProviderCredential, provider: &str) -> bool {
+    let provider = catalog::provider(provider);
+    let pair = row.auth_type.zip(provider);
+    pair.is_some_and(|(kind, provider)| !slots::takes(provider, kind))
+}
+
+fn key_required(why: &str) -> ApiError {
+    ApiError::text(
+        StatusCode::BAD_REQUEST,
+        format!("api_key is required: {why}"),
+    )
 }
 
 /// A stored key goes where it went before, or not at all.

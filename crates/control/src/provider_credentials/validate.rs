@@ -7,9 +7,10 @@ use axum::response::Response;
 use domain::api_key::Scope;
 use domain::id::OrganizationId;
 use domain::model_configuration::{ModelConfiguration, ModelSettings};
-use domain::provider_credential::{CredentialStatus, ProviderCredential};
+use domain::provider_credential::{AuthType, CredentialStatus, ProviderCredential};
 use futures::future::join_all;
 use http::StatusCode;
+use providers::catalog::Provider;
 use providers::slots::{self, Slot};
 use providers::target::Target;
 use serde::Serialize;
@@ -96,7 +97,7 @@ impl Operation for Validate {
         let row = store::provider_credentials::get(state.database(), organization_id, self.0.name);
         let before = row.await?.filter(|row| row.alias.is_some());
         let before = before.ok_or_else(no_credential)?;
-        let models = models(state, organization_id, self.0).await?;
+        let models = models(state, organization_id, self.0, before.auth_type).await?;
         let checks = models
             .iter()
             .map(|settings| try_one(state, &before, settings));
@@ -161,16 +162,18 @@ fn status_after(before: CredentialStatus, checks: &[Check]) -> CredentialStatus 
     }
 }
 
-/// What is tried: each model that the slot pays for, at each place, or a small one of each
-/// provider that it covers.
+/// What is tried: each model that the credential pays for, at each place, or a small one of
+/// each provider that it pays for.
 async fn models(
     state: &ControlState,
     organization_id: OrganizationId,
     slot: &Slot,
+    kind: Option<AuthType>,
 ) -> Result<Vec<ModelSettings>, ApiError> {
+    let providers: Vec<&Provider> = slot.payable(kind).collect();
     let rows = store::model_configurations::list(state.database(), organization_id).await?;
     let mut models: Vec<ModelSettings> = Vec::new();
-    for row in rows.into_iter().filter(|row| is_paid_by(slot, row)) {
+    for row in rows.into_iter().filter(|row| is_paid_by(&providers, row)) {
         let is_known = models.iter().any(|known| {
             known.provider == row.settings.provider
                 && known.model == row.settings.model
@@ -181,7 +184,7 @@ async fn models(
         }
     }
     if models.is_empty() {
-        let small = slot.covers.iter().filter_map(|provider| {
+        let small = providers.iter().filter_map(|provider| {
             let model = slots::small_model(&provider.name)?;
             Some(bare(&provider.name, model))
         });
@@ -190,13 +193,13 @@ async fn models(
     Ok(models)
 }
 
-fn is_paid_by(slot: &Slot, row: &ModelConfiguration) -> bool {
+fn is_paid_by(providers: &[&Provider], row: &ModelConfiguration) -> bool {
     if row.api_key_alias.is_some() || row.settings.is_archived {
         return false;
     }
     Target::new(&row.settings).is_ok_and(|target| {
-        let mut covered = slot.covers.iter();
-        target.is_catalog_origin && covered.any(|it| it.name == target.provider.name)
+        let mut paid = providers.iter();
+        target.is_catalog_origin && paid.any(|it| it.name == target.provider.name)
     })
 }
 

@@ -38,7 +38,8 @@ pub(crate) struct ProviderCredentialView {
     /// `organization` from the first credential on, `cyberdesk` before it: then the
     /// operator's key is used, where there is one.
     source: &'static str,
-    /// Names that a model configuration's `provider` may have to be paid for with it.
+    /// Names that a model configuration's `provider` may have to be paid for with it: of
+    /// those that the slot is for, the ones that take this kind of credential.
     covered_providers: Vec<&'static str>,
     /// `active`; `invalid`, since a provider refused it; `missing`, since it was deleted.
     /// Null where the organisation never gave one.
@@ -89,7 +90,10 @@ impl ProviderCredentialView {
             } else {
                 "cyberdesk"
             },
-            covered_providers: slot.covers.iter().map(|it| it.name.as_str()).collect(),
+            covered_providers: slot
+                .payable(row.and_then(|row| row.auth_type))
+                .map(|it| it.name.as_str())
+                .collect(),
             status: row.map(|row| row.status),
             auth_type: row.and_then(|row| row.auth_type),
             display_metadata: metadata.map(DisplayMetadataView::from).unwrap_or_default(),

@@ -244,6 +244,48 @@ async fn validation_calls_and_tells_a_refused_key_from_other_failures() {
 }
 
 #[tokio::test]
+async fn a_credential_pays_only_for_providers_that_take_its_kind() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
+    let client = &tenant.developer;
+    let mantle = json!({
+        "name": "mantle",
+        "provider": "bedrock_mantle_anthropic",
+        "model": "anthropic.claude-haiku-5-5",
+    });
+    let iam = json!({
+        "aws_access_key_id": "AKIA0123456789ABCDEF",
+        "aws_secret_access_key": CANARY,
+    });
+    let set = put(client, "aws_bedrock", iam).await.json();
+    let covered = json!(["anthropic_bedrock", "bedrock", "bedrock_converse"]);
+    assert_eq!(set["covered_providers"], covered);
+    let refused = client.post(CONFIGURATIONS, mantle.clone()).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert_eq!(
+        refused.detail(),
+        "api_key is required: the aws_bedrock slot holds an access key of AWS, which \
+         bedrock_mantle_anthropic does not take; give the configuration an `api_key`"
+    );
+    let answer = validate(client, "aws_bedrock").await.json();
+    let checks = answer["checks"].as_array().unwrap().iter();
+    let models: Vec<_> = checks.map(|check| check["model"].clone()).collect();
+    let haiku = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
+    assert_eq!(models, [haiku, haiku]);
+
+    // Any of the cloud's providers takes the other kind; AI Studio has a slot of its own.
+    let set = put(client, "aws_bedrock", json!({"api_key": CANARY})).await;
+    assert!(set.text().contains("bedrock_mantle_anthropic"));
+    client.create(mantle).await;
+    let gemini = json!({"name": "g", "provider": "google_genai", "model": "gemini-2.5-flash"});
+    let refused = client.post(CONFIGURATIONS, gemini.clone()).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    let set = put(client, "google_genai", json!({"api_key": CANARY})).await;
+    assert_eq!(set.json()["covered_providers"], json!(["google_genai"]));
+    client.create(gemini).await;
+}
+
+#[tokio::test]
 async fn a_replayed_key_replacement_seals_no_second_secret() {
     let app = TestApp::start().await;
     let tenant = app.tenant("a").await;

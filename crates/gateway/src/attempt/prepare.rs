@@ -157,6 +157,10 @@ async fn key<'a>(
         KeySource::Unusable { slot, status } => {
             return Err(CallError::slot_unusable(name, slot, *status));
         }
+        KeySource::Unfit { slot, kind } => {
+            let provider = &route.target.provider.name;
+            return Err(CallError::slot_unfit(name, slot, *kind, provider));
+        }
         KeySource::Missing => {
             let Target {
                 provider, origin, ..
@@ -177,7 +181,7 @@ async fn key<'a>(
         Ok(opened) => Ok(Some(Key::new(reference, opened))),
         Err(error) => {
             tracing::warn!(error.message = %error, "a provider's key cannot be opened");
-            Err(CallError::secret(&error))
+            Err(CallError::secret(&error, reference))
         }
     }
 }

@@ -371,7 +371,10 @@ const fn key_owner(key: &KeySource) -> KeyOwner {
     match key {
         KeySource::Own(_) | KeySource::Slot(_) => KeyOwner::Organization,
         KeySource::Platform(_) => KeyOwner::Platform,
-        KeySource::NotNeeded | KeySource::Unusable { .. } | KeySource::Missing => KeyOwner::Nobody,
+        KeySource::NotNeeded
+        | KeySource::Unusable { .. }
+        | KeySource::Unfit { .. }
+        | KeySource::Missing => KeyOwner::Nobody,
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use domain::id::{Alias, ModelConfigurationId, OrganizationId};
 use domain::model_configuration::{ModelConfiguration, ModelSettings};
-use domain::provider_credential::{CredentialStatus, ProviderCredential};
+use domain::provider_credential::{AuthType, CredentialStatus, ProviderCredential};
+use providers::catalog;
 use providers::slots::{self, Slot};
 use providers::target::Target;
 
@@ -40,6 +41,7 @@ struct SlotState {
     slot: &'static Slot,
     organization_id: OrganizationId,
     status: CredentialStatus,
+    auth_type: Option<AuthType>,
     alias: Option<Alias>,
     region: Option<String>,
 }
@@ -54,6 +56,7 @@ impl Slots {
                 slot: slots::slot(&row.slot)?,
                 organization_id: row.organization_id,
                 status: row.status,
+                auth_type: row.auth_type,
                 alias: row.alias.clone(),
                 region: row.display_metadata.aws_region.clone(),
             })
@@ -65,13 +68,24 @@ impl Slots {
         self.0.is_empty()
     }
 
-    /// Whether one of them covers a provider, whatever its status.
-    pub(super) fn cover(&self, provider: &str) -> bool {
-        self.covering(provider).is_some()
+    /// Whether one of them has a say about a provider, whatever its status.
+    pub(super) fn concern(&self, provider: &str) -> bool {
+        self.covering(provider).is_some() || self.unfit(provider).is_some()
     }
 
+    /// The one whose credential, present or deleted, is the provider's kind.
     fn covering(&self, provider: &str) -> Option<&SlotState> {
-        let slot = slots::covering(provider)?;
+        let state = self.state_of(slots::covering(provider)?)?;
+        state.unfit_kind(provider).is_none().then_some(state)
+    }
+
+    /// The one that people would expect to pay, and whose credential is of another kind.
+    fn unfit(&self, provider: &str) -> Option<(&'static str, AuthType)> {
+        let state = self.state_of(slots::expected_of(provider)?)?;
+        Some((state.slot.name, state.unfit_kind(provider)?))
+    }
+
+    fn state_of(&self, slot: &Slot) -> Option<&SlotState> {
         self.0.iter().find(|state| state.slot.name == slot.name)
     }
 
@@ -82,6 +96,15 @@ impl Slots {
         }
         let region = self.covering(&row.settings.provider)?.region.as_ref()?;
         slots::with_region(&row.settings, region)
+    }
+}
+
+impl SlotState {
+    /// The kind of its credential, if the provider does not take that.
+    fn unfit_kind(&self, provider: &str) -> Option<AuthType> {
+        let kind = self.auth_type?;
+        let is_taken = catalog::provider(provider).is_some_and(|it| slots::takes(it, kind));
+        (!is_taken).then_some(kind)
     }
 }
 
@@ -102,6 +125,14 @@ pub enum KeySource {
         slot: &'static str,
         /// `invalid` or `missing`.
         status: CredentialStatus,
+    },
+    /// Nobody's, though the organisation's slot has a credential: of a kind that the provider
+    /// does not take.
+    Unfit {
+        /// The slot.
+        slot: &'static str,
+        /// What it holds.
+        kind: AuthType,
     },
     /// Nobody's: the call is refused and says what to do.
     Missing,
@@ -144,7 +175,10 @@ pub(super) fn key_source(
     if !target.provider.needs_key() {
         return KeySource::NotNeeded;
     }
-    KeySource::Missing
+    match slots.unfit(provider) {
+        Some((slot, kind)) if target.is_catalog_origin => KeySource::Unfit { slot, kind },
+        _ => KeySource::Missing,
+    }
 }
 
 fn of_slot(state: &SlotState, provider: &'static str) -> KeySource {
@@ -171,7 +205,10 @@ pub(super) fn pool_key(key: &KeySource, target: &Target) -> Option<Arc<PoolKey>>
         KeySource::Own(reference) | KeySource::Slot(reference) | KeySource::Platform(reference) => {
             reference
         }
-        KeySource::NotNeeded | KeySource::Unusable { .. } | KeySource::Missing => return None,
+        KeySource::NotNeeded
+        | KeySource::Unusable { .. }
+        | KeySource::Unfit { .. }
+        | KeySource::Missing => return None,
     };
     let partition = match reference {
         KeyReference::Own { alias, .. } | KeyReference::Slot { alias, .. } => {

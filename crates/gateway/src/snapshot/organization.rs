@@ -45,7 +45,7 @@ impl Organization {
         platform: &Arc<PlatformKeys>,
     ) -> &'snapshot Arc<Entry> {
         let is_covered = |entry: &Entry| {
-            !self.slots.is_empty() && self.slots.cover(&entry.configuration().settings.provider)
+            !self.slots.is_empty() && self.slots.concern(&entry.configuration().settings.provider)
         };
         if !is_covered(default) {
             return default;

@@ -1,6 +1,6 @@
 //! Whose key pays: a configuration's own, the organisation's slot, the operator's.
 
-use domain::provider_credential::CredentialStatus;
+use domain::provider_credential::{AuthType, CredentialStatus};
 use gateway::meter::KeyOwner;
 use gateway::upstream::in_process::InProcessService;
 use http::StatusCode;
@@ -136,4 +136,34 @@ async fn another_provider_s_slot_pays_nothing() {
         .await;
     assert_eq!(ask(&gateway, 1, "default").await.status, StatusCode::OK);
     assert_eq!(shown(&ledger), [PLATFORM_KEY]);
+}
+
+#[tokio::test]
+async fn a_slot_pays_only_for_providers_that_take_its_kind_of_credential() {
+    let unfit = |workshop: Workshop| {
+        let status = CredentialStatus::Active;
+        let mut workshop = workshop.slot(organization(1), "openai", status, SLOT_KEY);
+        let credential = workshop.credentials.last_mut().expect("a credential");
+        credential.auth_type = Some(AuthType::ServiceAccountJson);
+        workshop
+    };
+    // It is as if there were none: the operator's key serves where there is one.
+    let (ledger, workshop) = workshop();
+    let gateway = unfit(workshop).start().await;
+    assert_eq!(ask(&gateway, 1, "default").await.status, StatusCode::OK);
+    assert_eq!(shown(&ledger), [PLATFORM_KEY]);
+
+    let (ledger, mut workshop) = self::workshop();
+    workshop.platform_keys.clear();
+    let gateway = unfit(workshop).start().await;
+    for selector in ["default", "plain"] {
+        let answer = ask(&gateway, 1, selector).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text());
+        let error = &answer.json()["error"];
+        assert_eq!(error["code"], "provider_credential_missing");
+        let message = error["message"].as_str().expect("a text");
+        let cause = "`openai` holds a service account, which `openai` does not take";
+        assert!(message.contains(cause), "{message}");
+    }
+    assert!(shown(&ledger).is_empty());
 }
