@@ -303,6 +303,9 @@ pub struct OpenAiChatRules {
     pub model_member: String,
     /// The member that bounds the output.
     pub max_tokens_member: String,
+    /// Where calls go that want an answer of a strict schema, in place of the row's
+    /// `base_url`: those whose only tool is strict and must be called.
+    pub strict_base_url: Option<String>,
     /// When a stream is asked to end with its usage.
     pub stream_usage: StreamUsage,
     /// Whether a request that wants no stream says so.
@@ -322,6 +325,7 @@ impl Default for OpenAiChatRules {
         Self {
             model_member: "model".to_owned(),
             max_tokens_member: "max_tokens".to_owned(),
+            strict_base_url: None,
             stream_usage: StreamUsage::Always,
             says_stream_false: true,
             defaults: Map::new(),
@@ -378,6 +382,8 @@ pub enum Quirk {
     ToolResultsAreText,
     /// Several parts of text go as one text.
     TextPartsAreJoined,
+    /// The model's earlier turns go as one text; nothing else of them can be said.
+    AssistantContentIsText,
     /// A turn that only calls tools has an empty text for its content, not null.
     EmptyTextBesideToolCalls,
     /// The model's earlier thinking goes back to it.
@@ -421,6 +427,7 @@ impl Quirk {
                 | Self::NamesAreLeftOut
                 | Self::ToolResultsAreText
                 | Self::TextPartsAreJoined
+                | Self::AssistantContentIsText
                 | Self::EmptyTextBesideToolCalls
                 | Self::ReasoningIsSentBack
                 | Self::ReasoningContentIsSentBack

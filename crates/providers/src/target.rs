@@ -37,6 +37,8 @@ pub struct Target {
     pub uri: Uri,
     /// Where calls go whose answer is a stream.
     pub stream_uri: Uri,
+    /// Where calls go that want an answer of a strict schema, where that is elsewhere.
+    pub(crate) strict_uri: Option<Uri>,
     /// The region that the calls go to, where the row's addresses have one.
     pub(crate) region: Option<String>,
     /// What of the addresses only a credential knows.
@@ -157,10 +159,12 @@ impl Target {
         };
         let endpoint = resolution.endpoint.as_ref();
         let has_own_endpoint = endpoint.is_some_and(|(name, _)| is_elsewhere(name));
+        let strict_uri = openai_chat::strict::uri(provider, protocol, &address.call);
         let mut target = Self {
             provider,
             protocol,
             model: settings.model.clone(),
+            strict_uri,
             is_catalog_origin: address.is_catalog_origin,
             origin: address.origin,
             uri: address.call,
@@ -368,8 +372,11 @@ impl Target {
     pub fn address<'a>(&'a self, present: Present<'_, 'a>, wants_stream: bool) -> (Uri, HeaderMap) {
         let uri = self.uri(wants_stream);
         match self.protocol {
-            Protocol::OpenaiChat
-            | Protocol::OpenaiResponses
+            Protocol::OpenaiChat => {
+                let uri = openai_chat::strict::address(self, present).unwrap_or(uri);
+                (uri.clone(), self.headers.clone())
+            }
+            Protocol::OpenaiResponses
             | Protocol::OllamaChat
             | Protocol::CohereChat
             | Protocol::GeminiGenerate => (uri.clone(), self.headers.clone()),

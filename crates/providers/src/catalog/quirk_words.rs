@@ -20,6 +20,9 @@ impl Quirk {
                 "What a tool answered in parts goes as one text: the parts as JSON."
             }
             Self::TextPartsAreJoined => "Several parts of text go as one text.",
+            Self::AssistantContentIsText => {
+                "What the model said goes as one text; anything else of it is a translation loss."
+            }
             Self::EmptyTextBesideToolCalls => {
                 "A turn that only calls tools has an empty text, not null."
             }

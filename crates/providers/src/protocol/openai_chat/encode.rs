@@ -182,14 +182,15 @@ pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, Invali
     write_rest(call, &mut body, &mut losses);
     let present = |name: &str| body.get(name).map(|value| Cow::Owned(value.to_string()));
     let patches = target.top_level(&present)?;
+    let (uri, headers) = target.address(&present, target.wants_stream(call.stream));
     apply(&mut body, patches)?;
     let body = serde_json::to_vec(&body)
         .map_err(|error| invalid("", &format!("cannot be written as JSON: {error}")))?;
     Ok(Encoded {
         request: HttpRequest {
             method: http::Method::POST,
-            uri: target.uri(target.wants_stream(call.stream)).clone(),
-            headers: target.headers.clone(),
+            uri,
+            headers,
             body: body.into(),
         },
         losses: losses.into_vec(),

@@ -225,7 +225,11 @@ impl MessageWriter<'_> {
                 _ => others.push(part),
             }
         }
-        let mut content = self.parts_json(others);
+        let mut content = if self.provider.has_quirk(Quirk::AssistantContentIsText) {
+            self.one_text(&others)
+        } else {
+            self.parts_json(others)
+        };
         self.bare_texts(&mut content);
         let says_calls_only = self.provider.has_quirk(Quirk::NoTextBesideToolCalls);
         if says_calls_only && !calls.is_empty() && !content.is_empty() {
@@ -234,7 +238,8 @@ impl MessageWriter<'_> {
             }
             content.clear();
         }
-        let is_bare = message.content.is_bare_text;
+        let is_bare =
+            message.content.is_bare_text || self.provider.has_quirk(Quirk::AssistantContentIsText);
         let is_empty = match &content[..] {
             [] => true,
             [only] if is_bare || self.foreign == Foreign::Leave => only["text"] == "",
@@ -283,6 +288,18 @@ impl MessageWriter<'_> {
             }
         }
         written
+    }
+
+    /// The texts of these parts as one; the others are lost.
+    fn one_text(&mut self, parts: &[&Part]) -> Vec<Value> {
+        let mut whole = String::new();
+        for part in parts {
+            match &part.content {
+                PartContent::Text { text, .. } => whole.push_str(text),
+                other => self.losses.add(loss_of(other)),
+            }
+        }
+        vec![json!({"type": "text", "text": whole})]
     }
 
     /// A block of thinking as the provider wrote it.

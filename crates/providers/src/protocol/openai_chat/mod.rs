@@ -13,5 +13,6 @@ pub(crate) mod response;
 pub(crate) mod stream;
 mod stream_answer;
 pub(crate) mod stream_renderer;
+pub(crate) mod strict;
 mod tools;
 mod types;

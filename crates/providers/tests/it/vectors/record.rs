@@ -131,6 +131,13 @@ fn structured(wanted: &Value, style: StructuredOutput) -> Map<String, Value> {
     let name = schema.remove("title").unwrap();
     let description = schema.remove("description").unwrap_or_default();
     let strict = wanted["strict"].as_bool();
+    // Where LangChain takes a schema apart, it makes it fit for strictness too.
+    if strict == Some(true) {
+        let names = schema["properties"].as_object().unwrap().keys();
+        let names: Vec<&str> = names.map(String::as_str).collect();
+        schema.insert("required".to_owned(), json!(names));
+        schema.insert("additionalProperties".to_owned(), false.into());
+    }
     let members = match wanted["method"].as_str().unwrap_or(style.default_method) {
         "json_mode" if !style.json_mode_is_schema && !style.json_mode_calls_tool => {
             json!({"response_format": {"type": "json_object"}})

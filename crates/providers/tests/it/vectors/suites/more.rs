@@ -24,7 +24,28 @@ fn run(provider: &'static str, text: &'static str, style: StructuredOutput, at_l
 #[test]
 fn azure_openai_more() {
     let text = include_str!("../../../vectors/azure_openai_more.jsonl");
-    run("azure_openai_more", text, OPENAI_STYLE, 233);
+    run("azure_openai_more", text, OPENAI_STYLE, 238);
+}
+
+#[test]
+fn deepseek_more() {
+    let text = include_str!("../../../vectors/deepseek_more.jsonl");
+    let style = StructuredOutput {
+        default_method: "function_calling",
+        always_calls_tool: true,
+        ..OPENAI_STYLE
+    };
+    run("deepseek_more", text, style, 238);
+}
+
+#[test]
+fn together_more() {
+    let text = include_str!("../../../vectors/together_more.jsonl");
+    let style = StructuredOutput {
+        default_method: "function_calling",
+        ..OPENAI_STYLE
+    };
+    run("together_more", text, style, 234);
 }
 
 #[test]
