@@ -17,8 +17,29 @@ add one: [adding a provider](adding-a-provider.md).
 A parameter *lands* where its value goes: `body` is the member of the request of the same
 name, `body:a.b` another one, `max_tokens` the provider's bound of the output; the members of
 `merge` count as parameters themselves, those of `extra_body` go into the body as they are,
-those of `headers` and `query` there. `ignored` only concerns LangChain's own objects, and
-`dropped` is left out with a warning, as LangChain leaves it out.
+those of `headers` and `query` there, and `endpoint:a` fills `{a}` of the address. `ignored`
+only concerns LangChain's own objects, and `dropped` is left out, as LangChain leaves it out;
+nothing in the answer says so.
+
+A variable of the address, such as `{region}`, is given by the parameter that lands in it.
+Where none does, as for Azure's `{resource}`, the whole address is given by one of the
+parameters under \"Another endpoint by\":
+
+```json
+{\"name\": \"azure\", \"provider\": \"azure_openai\", \"model\": \"gpt-5-mini\", \"api_key\": \"…\",
+ \"additional_params\": {\"azure_endpoint\": \"https://my-resource.openai.azure.com\", \"api_version\": \"2024-10-21\"}}
+```
+
+A *member of the key* is what `api_key` may hold. A plain text is the first member of the
+table; several are given as a JSON object, written into the one text that `api_key` is:
+
+```json
+{\"api_key\": \"{\\\"aws_access_key_id\\\": \\\"AKIA…\\\", \\\"aws_secret_access_key\\\": \\\"…\\\"}\"}
+{\"api_key\": \"{\\\"azure_tenant_id\\\": \\\"…\\\", \\\"azure_client_id\\\": \\\"…\\\", \\\"azure_client_secret\\\": \\\"…\\\"}\"}
+```
+
+The first is for Amazon Bedrock, the second an application of Microsoft Entra. On the command
+line: `quartermaster model create … --api-key-from file:key.json`.
 ";
 
 /// The whole page, in Markdown.

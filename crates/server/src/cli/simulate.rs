@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use super::output;
 use crate::shutdown::Signals;
 
-/// A stand-in for providers. It answers OpenAI's chat completions and Anthropic's
-/// messages, needs no key, and misbehaves on demand.
+/// A stand-in for providers. It speaks the formats of OpenAI, Anthropic, Google's Gemini and
+/// Amazon Bedrock, takes any key, and misbehaves on demand.
 #[derive(Debug, Args)]
 #[command(after_long_help = help())]
 pub(super) struct Simulate {
@@ -33,7 +33,12 @@ until the conversation ends with a tool's result.
 Paths:
   POST /v1/chat/completions    OpenAI
   POST /v1/responses           OpenAI, its Responses API
-  POST /v1/messages            Anthropic
+  POST /v1/messages            Anthropic; and /v1/messages/count_tokens
+  POST /v1beta/models/MODEL:generateContent, :streamGenerateContent
+                               Gemini; and Vertex AI's /…/publishers/google/models/MODEL:…
+  POST /model/MODEL/converse, converse-stream, invoke, invoke-with-response-stream
+                               Amazon Bedrock
+  GET  /v1/models              one model, simulated-chat
   GET  /simulator/ledger       what was received, tokens included; DELETE forgets it
 
 What to do differently is said by the model's name (after `fault:` or a name that begins
@@ -51,7 +56,10 @@ Behind a Quartermaster, to see how it takes a provider's bad day:
   QUARTERMASTER_EGRESS__ALLOW_PRIVATE_NETWORKS=true quartermaster serve
   echo any-key | quartermaster model create flaky --provider openai --model fault:500:times=2 \\
     --additional-params '{{\"base_url\": \"http://127.0.0.1:8701/v1\"}}' --api-key-from -
-As provider `anthropic` its base_url is http://127.0.0.1:8701, without /v1.",
+The base_url is http://127.0.0.1:8701/v1 for `openai` and whatever else speaks its format, and
+http://127.0.0.1:8701 for `anthropic`, `google_genai`, `google_vertexai` (with a `project`), and,
+as `endpoint_url`, for `bedrock_converse` and `bedrock` (with a model of Anthropic's).
+Cohere's and Ollama's own formats it does not speak.",
         behaviour::HEADER,
         behaviour::HELP,
     )
