@@ -110,11 +110,23 @@ pub(crate) struct UpdateModelConfiguration {
     pub(crate) is_archived: Option<bool>,
 }
 
+/// A name that clients can select: `role:` in front selects an agent role.
+fn name(json: &Json) -> Result<String, Fault> {
+    let name = coerce::text(json, validation::name)?;
+    if name.starts_with("role:") {
+        return Err(Fault::value_error(
+            "a name must not begin with `role:`, which selects an agent role: the \
+             configuration could not be called by it",
+        ));
+    }
+    Ok(name)
+}
+
 impl CreateModelConfiguration {
     /// Reads a body. None where a fault was noted.
     pub(crate) fn read(content: &Content, faults: &mut Faults) -> Option<Self> {
         let mut fields = Fields::of(content, faults)?;
-        let name = fields.required("name", |it| coerce::text(it, validation::name));
+        let name = fields.required("name", self::name);
         let description = fields.nullable("description", free_text).value();
         let named = fields.text_of("model");
         let provider = fields.required("provider", |it| rules::provider(it, named.as_deref()));
@@ -167,7 +179,7 @@ impl UpdateModelConfiguration {
     /// Reads a body. None where a fault was noted.
     pub(crate) fn read(content: &Content, faults: &mut Faults) -> Option<Self> {
         let mut fields = Fields::of(content, faults)?;
-        let name = fields.optional("name", |it| coerce::text(it, validation::name));
+        let name = fields.optional("name", self::name);
         let description = fields.nullable("description", free_text);
         let named = fields.text_of("model");
         let provider = fields.optional("provider", |it| rules::provider(it, named.as_deref()));

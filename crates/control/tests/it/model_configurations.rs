@@ -261,3 +261,18 @@ async fn a_live_check_that_hangs_is_a_failed_check() {
     assert_eq!(answer.json()["ok"], false);
     assert!(answer.text().contains("no answer within 9 seconds"));
 }
+
+#[tokio::test]
+async fn a_name_that_would_select_a_role_is_refused() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
+    let client = &tenant.developer;
+    let body = |name: &str| json!({"name": name, "provider": "simulated", "model": "m"});
+    let path = "/v1/model-configurations";
+    let refused = client.post(path, body("role:main_agent")).await;
+    refused.assert_fault("body.name", "value_error");
+    let row = client.create(body("roles: a comparison")).await;
+    let path = format!("{path}/{}", row["id"].as_str().unwrap());
+    let refused = client.patch(&path, json!({"name": "role:x"})).await;
+    refused.assert_fault("body.name", "value_error");
+}
