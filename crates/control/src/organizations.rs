@@ -137,6 +137,7 @@ impl Operation for CreateOrganization {
         let body = Fields::of(&call.content, &mut faults).and_then(|mut fields| {
             let name = fields.required("name", |it| coerce::text(it, validation::name));
             let limits = SentLimits::read(&mut fields);
+            fields.forbid_others(&[&["name"], &SentLimits::MEMBERS[..]].concat());
             Some(Self {
                 name: name?,
                 requests_per_minute: limits.requests_per_minute,
@@ -255,8 +256,7 @@ impl Operation for UpdateOrganization {
             }
         };
         call.check_headers(&mut faults);
-        let limits =
-            Fields::of(&call.content, &mut faults).map(|mut fields| SentLimits::read(&mut fields));
+        let limits = Fields::of(&call.content, &mut faults).map(SentLimits::read_alone);
         let both = id.zip(limits).map(|(id, limits)| Self { id, limits });
         faults.finish(both)
     }

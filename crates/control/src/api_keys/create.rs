@@ -171,6 +171,8 @@ impl CreateApiKey {
         let scopes = fields.nullable("scopes", scopes).value();
         let organization_id = fields.nullable("organization_id", organization_id).value();
         let limits = SentLimits::read(&mut fields);
+        let others = ["name", "scopes", "organization_id"];
+        fields.forbid_others(&[&others, &SentLimits::MEMBERS[..]].concat());
         Some(Self {
             name: name?,
             scopes,

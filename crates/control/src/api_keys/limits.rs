@@ -43,6 +43,21 @@ pub(crate) struct SentLimits {
 }
 
 impl SentLimits {
+    /// Their members. Whoever misspells one would believe in a limit that does not hold:
+    /// bodies with limits forbid others.
+    pub(crate) const MEMBERS: [&'static str; 3] = [
+        "requests_per_minute",
+        "tokens_per_minute",
+        "concurrent_calls",
+    ];
+
+    /// Reads a body that consists of limits.
+    pub(crate) fn read_alone(mut fields: Fields<'_>) -> Self {
+        let limits = Self::read(&mut fields);
+        fields.forbid_others(&Self::MEMBERS);
+        limits
+    }
+
     pub(crate) fn read(fields: &mut Fields<'_>) -> Self {
         let mut limit = |name| {
             fields.nullable(name, |json| {

@@ -80,8 +80,7 @@ impl Operation for UpdateApiKey {
             }
         };
         call.check_headers(&mut faults);
-        let limits =
-            Fields::of(&call.content, &mut faults).map(|mut fields| SentLimits::read(&mut fields));
+        let limits = Fields::of(&call.content, &mut faults).map(SentLimits::read_alone);
         let both = id.zip(limits).map(|(id, limits)| Self { id, limits });
         faults.finish(both)
     }

@@ -160,6 +160,25 @@ async fn an_operator_makes_organizations_and_their_first_keys() {
 }
 
 #[tokio::test]
+async fn a_misspelt_limit_is_refused_and_not_ignored() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
+    let operator = app.operator().await;
+    let body = json!({"name": "x", "rpm": 1});
+    for (client, path) in [(&tenant.admin, KEYS), (&operator, "/v1/organizations")] {
+        let refused = client.post(path, body.clone()).await;
+        refused.assert_fault("body.rpm", "extra_forbidden");
+    }
+    let key = tenant.admin.post(KEYS, json!({"name": "x"})).await.json();
+    let key = format!("{KEYS}/{}", key["id"].as_str().unwrap());
+    let organization = format!("/v1/organizations/{}", tenant.id);
+    for (client, path) in [(&tenant.admin, key), (&operator, organization)] {
+        let refused = client.patch(&path, json!({"rpm": 1})).await;
+        refused.assert_fault("body.rpm", "extra_forbidden");
+    }
+}
+
+#[tokio::test]
 async fn a_repeated_creation_shows_the_same_key_and_keeps_it_sealed() {
     let app = TestApp::start().await;
     let tenant = app.tenant("a").await;
