@@ -86,6 +86,12 @@ impl FieldError {
         self
     }
 
+    /// Says more behind what is said.
+    pub(crate) fn with_hint(mut self, hint: &str) -> Self {
+        self.msg = format!("{}; {hint}", self.msg).into();
+        self
+    }
+
     /// As FastAPI says of a parameter that was not sent.
     pub(crate) fn with_null_input(mut self) -> Self {
         self.input = Some(None);

@@ -78,6 +78,17 @@ fn service_account(slot: &Slot, body: &ProviderCredentialUpsert) -> Result<Given
     let Ok(Value::Object(members)) = serde_json::from_str(secret.expose()) else {
         return Err(unfit(name, "not the key file of a service account"));
     };
+    let has_text = |name: &str| {
+        let text = members.get(name).and_then(Value::as_str);
+        text.is_some_and(|text| !text.is_empty())
+    };
+    let needed = ["client_email", "private_key"];
+    let missing: Vec<_> = needed.into_iter().filter(|name| !has_text(name)).collect();
+    if !missing.is_empty() {
+        let missing = missing.join(" and ");
+        let why = format!("not the key file of a service account: it lacks {missing}");
+        return Err(unfit(name, &why));
+    }
     let mut refusals = Vec::new();
     for provider in &slot.covers {
         match slot.credential(provider, secret) {

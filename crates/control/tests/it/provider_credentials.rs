@@ -286,6 +286,38 @@ async fn a_credential_pays_only_for_providers_that_take_its_kind() {
 }
 
 #[tokio::test]
+async fn a_wrong_slot_or_key_file_says_what_was_meant() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
+    let client = &tenant.developer;
+    for (slot, hint) in [
+        (
+            "bedrock_converse",
+            "; bedrock_converse belongs to the slot aws_bedrock",
+        ),
+        ("mistral", "; did you mean mistralai?"),
+        ("simulated", "; simulated has no slot"),
+        ("zzz", "'google' or 'aws_bedrock'\""),
+    ] {
+        let refused = put(client, slot, json!({"api_key": CANARY})).await;
+        refused.assert_fault("path.slot", "enum");
+        assert!(refused.text().contains(hint), "{refused:?}");
+    }
+    for (file, missing) in [
+        (
+            json!({"type": "service_account"}),
+            "client_email and private_key",
+        ),
+        (json!({"client_email": "a@b"}), "it lacks private_key"),
+    ] {
+        let body = json!({"service_account_json": file.to_string()});
+        let refused = put(client, "google", body).await;
+        refused.assert_fault("body.service_account_json", "value_error");
+        assert!(refused.text().contains(missing), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_replayed_key_replacement_seals_no_second_secret() {
     let app = TestApp::start().await;
     let tenant = app.tenant("a").await;
