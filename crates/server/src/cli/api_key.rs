@@ -29,7 +29,7 @@ Scopes:
 Examples:
   quartermaster api-key create --organization default
   quartermaster api-key create --organization research --name ci --scope invoke
-  export OPENAI_API_KEY=$(quartermaster api-key create --organization research)")]
+  export OPENAI_API_KEY=$(quartermaster api-key create --organization research --scope invoke)")]
     Create(Create),
     /// List keys (never the keys themselves)
     List(List),
