@@ -303,6 +303,8 @@ pub struct OpenAiChatRules {
     pub model_member: String,
     /// The member that bounds the output.
     pub max_tokens_member: String,
+    /// The member that a request's `stop` goes as.
+    pub stop_member: String,
     /// Where calls go that want an answer of a strict schema, in place of the row's
     /// `base_url`: those whose only tool is strict and must be called.
     pub strict_base_url: Option<String>,
@@ -325,6 +327,7 @@ impl Default for OpenAiChatRules {
         Self {
             model_member: "model".to_owned(),
             max_tokens_member: "max_tokens".to_owned(),
+            stop_member: "stop".to_owned(),
             strict_base_url: None,
             stream_usage: StreamUsage::Always,
             says_stream_false: true,
@@ -394,6 +397,8 @@ pub enum Quirk {
     LoneTextPartIsText,
     /// `tool_choice` says `any` for `required`.
     RequiredToolChoiceIsAny,
+    /// A request's `max_tokens` keeps that name, unless the model is known to refuse it.
+    MaxTokensKeepsItsName,
     /// A temperature of 0 goes as 1e-8, since the provider takes none.
     ZeroTemperatureIsTiny,
     /// Streams have an address of their own, and nothing in the body asks for one.

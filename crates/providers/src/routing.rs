@@ -119,10 +119,11 @@ impl Target {
             dialect: call.dialect,
             has_tools: !call.tools.is_empty(),
             has_provider_tools: call.tools.iter().any(|tool| {
-                matches!(
+                let is_native = matches!(
                     tool.kind,
                     ToolKind::ComputerUse { .. } | ToolKind::Native { .. }
-                )
+                );
+                is_native && tool.anthropic_name().is_none()
             }),
             has_members: call
                 .reasoning

@@ -324,6 +324,18 @@ impl Target {
         bound.map(|json| from_json("max_tokens", json)).transpose()
     }
 
+    /// Whether a request's `max_tokens` keeps that name, which reasoning models refuse.
+    pub(crate) fn keeps_max_tokens(&self) -> bool {
+        let model = self.model.to_ascii_lowercase();
+        let mut letters = model.bytes();
+        let is_of_o_series = letters.next() == Some(b'o')
+            && letters.next().is_some_and(|digit| digit.is_ascii_digit());
+        self.provider.has_quirk(Quirk::MaxTokensKeepsItsName)
+            && !is_of_o_series
+            && !model.starts_with("gpt-5")
+            && !model.starts_with("gpt-6")
+    }
+
     /// Whether system messages go to this model as developer messages.
     pub(crate) fn uses_developer_role(&self) -> bool {
         let mut letters = self.model.bytes();

@@ -32,6 +32,10 @@ impl Quirk {
             }
             Self::LoneTextPartIsText => "A text that is the only part goes as a text.",
             Self::RequiredToolChoiceIsAny => "`tool_choice` says `any` for `required`.",
+            Self::MaxTokensKeepsItsName => {
+                "A request's `max_tokens` keeps its name, but for models `o1…`, `gpt-5…` and the \
+                 like, which refuse it."
+            }
             Self::ZeroTemperatureIsTiny => "A temperature of 0 goes as 1e-8.",
             Self::StreamHasItsOwnAddress => {
                 "Streams have an address of their own, and nothing in the body asks for one."

@@ -152,6 +152,8 @@ pub struct Sampling {
     pub top_k: Option<i64>,
     /// Bound of the output, in tokens.
     pub max_tokens: Option<i64>,
+    /// Whether the bound was written as `max_tokens` where a newer name could stand.
+    pub max_tokens_has_older_name: bool,
     /// Texts that end the answer.
     pub stop: Vec<String>,
     /// Whether `stop` was written as one bare string.
@@ -182,6 +184,19 @@ pub struct ReasoningRequest {
 }
 
 impl Tool {
+    /// The name of a tool that Anthropic defines, such as one of the type
+    /// `bash_20250124`. None for one that uses a computer, which nothing else stands for.
+    #[must_use]
+    pub fn anthropic_name(&self) -> Option<&str> {
+        let ToolKind::Native { declaration } = &self.kind else {
+            return None;
+        };
+        let kind = declaration.get("type").and_then(Value::as_str)?;
+        let (_, date) = kind.rsplit_once('_')?;
+        let is_dated = date.len() == 8 && date.bytes().all(|digit| digit.is_ascii_digit());
+        self.name().filter(|_| is_dated)
+    }
+
     /// The tool's name, where its kind has one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {

@@ -9,6 +9,7 @@ mod anthropic;
 mod anthropic_dialect;
 mod anthropic_streams;
 mod bedrock_streams;
+mod chat_forms;
 mod gemini;
 mod inference;
 mod losses;

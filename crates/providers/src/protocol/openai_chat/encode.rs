@@ -20,7 +20,8 @@ use crate::rewrite::{Patch, Patches, Present, Rewrite};
 use crate::target::{HttpRequest, Target};
 
 /// Names under which a request may bound its output; the first given counts.
-const BOUNDS: &[&str] = &["max_completion_tokens", "max_tokens"];
+const BOUNDS: &[&str] = &["max_completion_tokens", OLDER_BOUND];
+const OLDER_BOUND: &str = "max_tokens";
 
 /// Members that mean the same in OpenAI's Responses API.
 const SHARED: &[&str] = &[
@@ -55,11 +56,21 @@ pub(crate) fn top_level<'a>(
         rewrite.remove("tools");
     }
     apply_quirks(target, &mut rewrite);
-    rewrite.bound_output(
-        BOUNDS,
-        &rules.max_tokens_member,
-        target.max_tokens.as_deref(),
-    );
+    if rules.stop_member != "stop"
+        && let Some(stop) = rewrite.present("stop")
+    {
+        rewrite.remove("stop");
+        rewrite.set(&rules.stop_member, stop);
+    }
+    let keeps_name = target.keeps_max_tokens()
+        && rewrite.present(BOUNDS[0]).is_none()
+        && rewrite.present(OLDER_BOUND).is_some();
+    let member = if keeps_name {
+        OLDER_BOUND
+    } else {
+        rules.max_tokens_member.as_str()
+    };
+    rewrite.bound_output(BOUNDS, member, target.max_tokens.as_deref());
     let client_wants_stream = rewrite.present("stream").as_deref() == Some("true");
     if target.provider.has_quirk(Quirk::StreamHasItsOwnAddress) {
         rewrite.remove("stream");
@@ -253,7 +264,13 @@ fn provider_tool(
             "tools",
             "hold a computer-use tool, which chat completions cannot say",
         )),
+        // As LangChain does: a tool that the client runs is a function of its name.
         ToolKind::Native { declaration } if call.dialect == WireFormat::OpenAiChat => {
+            if let Some(name) = tool.anthropic_name() {
+                return Ok(Some(
+                    json!({"type": "function", "function": {"name": name}}),
+                ));
+            }
             Ok(Some(Value::Object(declaration.clone())))
         }
         _ => {
@@ -294,7 +311,8 @@ fn write_sampling(call: &ChatCall, body: &mut Map<String, Value>, losses: &mut L
     };
     write("temperature", sampling.temperature.map(Value::from));
     write("top_p", sampling.top_p.map(Value::from));
-    write("max_tokens", sampling.max_tokens.map(Value::from));
+    let bound = usize::from(sampling.max_tokens_has_older_name);
+    write(BOUNDS[bound], sampling.max_tokens.map(Value::from));
     write("seed", sampling.seed.map(Value::from));
     write(
         "frequency_penalty",

@@ -248,6 +248,7 @@ fn parse_sampling(members: &mut Members) -> Result<Sampling, InvalidCall> {
         top_p: members.take_number("top_p")?,
         top_k: members.take_integer("top_k")?,
         max_tokens: bound.or(older_bound),
+        max_tokens_has_older_name: bound.is_none() && older_bound.is_some(),
         stop,
         stop_is_bare_text,
         seed: members.take_integer("seed")?,

@@ -24,7 +24,7 @@ fn run(provider: &'static str, text: &'static str, style: StructuredOutput, at_l
 #[test]
 fn azure_openai_more() {
     let text = include_str!("../../../vectors/azure_openai_more.jsonl");
-    run("azure_openai_more", text, OPENAI_STYLE, 238);
+    run("azure_openai_more", text, OPENAI_STYLE, 239);
 }
 
 #[test]
