@@ -143,6 +143,7 @@ fn keep_computer_use(targets: &mut Vec<Arc<Entry>>) -> Result<(), CallError> {
     Ok(())
 }
 
-fn speaks_computer_use(entry: &Entry) -> bool {
+/// Whether computer-use tools may be sent to this configuration.
+pub(crate) fn speaks_computer_use(entry: &Entry) -> bool {
     entry.configuration().settings.is_computer_use_model
 }

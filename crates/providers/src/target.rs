@@ -13,6 +13,7 @@ use crate::error::InvalidCall;
 use crate::json::invalid;
 use crate::parameters::Resolution;
 use crate::pass_through::MessageWords;
+use crate::protocol::openai_responses::state::REFERENCES;
 use crate::protocol::{
     anthropic_messages, bedrock_converse, gemini_generate, openai_chat, openai_responses,
 };
@@ -78,6 +79,15 @@ pub struct HttpRequest {
 }
 
 impl Target {
+    /// Whether the configuration has calls refer to what the provider's account keeps:
+    /// the answers, conversations and prompts of whoever shares that account.
+    #[must_use]
+    pub fn continues_kept_answers(&self) -> bool {
+        let is_reference = |(name, _): &(String, String)| REFERENCES.contains(&name.as_str());
+        self.protocol == Protocol::OpenaiResponses
+            && (self.continues_answers || self.members.iter().any(is_reference))
+    }
+
     /// Resolves a configuration. The endpoint's host is not judged here: that is
     /// [`crate::parameters::check`] when a configuration is written, and
     /// [`crate::endpoint::is_global`] when a connection is made.

@@ -16,6 +16,7 @@ use super::authorize::Key;
 use super::{Call, CircuitKey};
 use crate::error::CallError;
 use crate::gateway::Gateway;
+use crate::resolve::speaks_computer_use;
 use crate::scrub::{Filter, Scrubber};
 use crate::secrets::SecretError;
 use crate::snapshot::{Entry, KeySource, Route};
@@ -87,7 +88,8 @@ pub(crate) async fn prepare<'a>(
         .route()
         .map_err(|reason| CallError::uncallable(name, &reason.message))?;
     let target = routed(call, &route.target)?;
-    let (mut request, passage, losses) = translate(call, target)?;
+    let (mut request, passage, losses) = translate(call, entry, target)?;
+    check_kept_answers(route, target, name)?;
     forward_betas(call, target, &mut request);
     let key = key(gateway, route, name).await?;
     if let Some(key) = &key {
@@ -117,8 +119,24 @@ fn routed<'a>(call: &Call, target: &'a Target) -> Result<&'a Target, CallError> 
     }
 }
 
-/// Splices the client's body where the formats agree, else goes by the canonical call.
-fn translate(call: &Call, target: &Target) -> Result<(HttpRequest, Passage, Vec<Loss>), CallError> {
+/// Answers that a provider keeps belong to the account of the key: only where that is the
+/// organisation's own may a configuration have calls continue them.
+fn check_kept_answers(route: &Route, target: &Target, name: &str) -> Result<(), CallError> {
+    if matches!(route.key, KeySource::Platform(_)) && target.continues_kept_answers() {
+        let reason = "it refers to what its provider keeps, and uses the installation's key, \
+                      whose account is shared. Give it a key of its own";
+        return Err(CallError::uncallable(name, reason));
+    }
+    Ok(())
+}
+
+/// Splices the client's body where the formats agree, else goes by the canonical call, which
+/// shows computer-use tools that the scan does not see.
+fn translate(
+    call: &Call,
+    entry: &Entry,
+    target: &Target,
+) -> Result<(HttpRequest, Passage, Vec<Loss>), CallError> {
     if let Some(envelope) = call.envelope()
         && let Some(spliced) = splice(envelope, target)
     {
@@ -126,6 +144,9 @@ fn translate(call: &Call, target: &Target) -> Result<(HttpRequest, Passage, Vec<
         return Ok((request, Passage::PassThrough, Vec::new()));
     }
     let canonical = call.canonical()?;
+    if canonical.has_computer_use_tool() && !speaks_computer_use(entry) {
+        return Err(CallError::computer_use_unsupported(entry.name()));
+    }
     let encoded = encode(canonical, target).map_err(CallError::invalid)?;
     Ok((encoded.request, Passage::Translate, encoded.losses))
 }

@@ -95,7 +95,7 @@ async fn chat_completions(
 /// order, the configurations to fall back to. All other members are OpenAI's, and win
 /// over what the configuration sets. With `"stream": true` the answer is a stream of
 /// server-sent events. No answers are kept: `previous_response_id`, `conversation`,
-/// `"background": true` and `"store": true` are refused.
+/// `prompt`, `"background": true` and `"store": true` are refused.
 #[utoipa::path(
     post,
     path = "/v1/responses",

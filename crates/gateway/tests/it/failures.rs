@@ -521,3 +521,95 @@ async fn only_rows_for_computer_use_get_computer_use_tools() {
             .all(|record| record.organization_id == organization(1))
     );
 }
+
+#[tokio::test]
+async fn a_computer_use_tool_of_any_shape_is_one_in_every_format() {
+    let upstream = RunningSimulator::start().await.expect("a simulator");
+    let responses = json!({"base_url": upstream.openai_base_url(), "use_responses_api": true});
+    let gateway = Workshop::new()
+        .row(
+            "chat",
+            "openai",
+            "simulated-chat",
+            &upstream.openai_base_url(),
+        )
+        .row(
+            "claude",
+            "anthropic",
+            "simulated-chat",
+            &upstream.anthropic_base_url(),
+        )
+        .add("responses", "openai", "simulated-chat", responses, |_| {})
+        .start()
+        .await;
+    let tools = [
+        json!({"type": "computer_use_preview", "display_width": 800, "display_height": 600}),
+        json!({"type": "computer"}),
+        json!({"type": "computer-preview"}),
+        json!({"type": "computerUse"}),
+        json!({"computer_use": {"environment": "ENVIRONMENT_BROWSER"}}),
+        json!({"computerUse": {"environment": "ENVIRONMENT_BROWSER"}}),
+        json!({"type": "custom", "name": "x", "computer_use": {}}),
+        json!({"type": "custom", "name": "x", "custom": {"name": "x"}, "computer_use": {}}),
+        json!({"type": "function", "function": {"name": "x"}, "computer_use": {}}),
+        json!({"type": "function", "name": "x", "input_schema": {}, "computer_use": {}}),
+        json!({"type": "namespace", "name": "x", "tools": [{"type": "computer"}]}),
+    ];
+    for row in ["chat", "claude", "responses"] {
+        let input = json!({"model": row, "input": "Hello"});
+        for (path, question) in [
+            ("/v1/chat/completions", openai(row)),
+            ("/v1/messages", anthropic(row)),
+            ("/v1/responses", input),
+        ] {
+            for tool in &tools {
+                let mut question = question.clone();
+                question["tools"] = json!([tool]);
+                let answer = gateway.client(1).post(path, &question).await;
+                let answer = answer.expect("an answer");
+                assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {tool}");
+                let text = answer.text();
+                assert!(
+                    text.contains("is_computer_use_model"),
+                    "{path} {tool} {text}"
+                );
+            }
+        }
+        // A conversation may bring its tools along.
+        let brought = json!({"model": row, "input": [
+            {"type": "additional_tools", "role": "developer", "tools": [{"type": "computer"}]},
+            {"role": "user", "content": "Hello"}]});
+        let answer = gateway.client(1).post("/v1/responses", &brought).await;
+        let text = answer.expect("an answer").text();
+        assert!(text.contains("is_computer_use_model"), "{row} {text}");
+    }
+    assert_eq!(upstream.ledger().count(), 0);
+}
+
+#[tokio::test]
+async fn what_a_shared_account_keeps_is_nobody_s_to_continue() {
+    let mut workshop = Workshop::new();
+    for (name, parameters) in [
+        ("continues", json!({"use_previous_response_id": true})),
+        (
+            "refers",
+            json!({"use_responses_api": true, "model_kwargs": {"previous_response_id": "resp_1"}}),
+        ),
+    ] {
+        workshop = workshop.add(name, "openai", "gpt-4o-mini", parameters, |row| {
+            row.key = None;
+        });
+    }
+    let key = "platform-key-canary-0123456789".to_owned();
+    workshop.platform_keys.insert("openai".to_owned(), key);
+    let gateway = workshop.start().await;
+    for name in ["continues", "refers"] {
+        let answer = gateway.chat(&openai(name)).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text());
+        assert!(
+            answer.text().contains("account is shared"),
+            "{}",
+            answer.text()
+        );
+    }
+}

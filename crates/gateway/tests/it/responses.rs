@@ -173,18 +173,22 @@ async fn what_asks_for_kept_answers_is_refused() {
     for (name, value) in [
         ("previous_response_id", json!("resp_1")),
         ("conversation", json!("conv_1")),
+        ("prompt", json!({"id": "pmpt_1"})),
         ("background", json!(true)),
         ("store", json!(true)),
     ] {
-        let mut asked = question("responses");
-        asked[name] = value;
-        let answer = gateway
-            .client(1)
-            .post(PATH, &asked)
-            .await
-            .expect("an answer");
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}");
-        assert_eq!(answer.json()["error"]["param"], name);
+        for (path, mut asked) in [
+            (PATH, question("responses")),
+            ("/v1/chat/completions", openai("responses")),
+            ("/v1/chat/completions", openai("chat")),
+            ("/v1/messages", anthropic("responses")),
+        ] {
+            asked[name] = value.clone();
+            let client = gateway.client(1);
+            let answer = client.post(path, &asked).await.expect("an answer");
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {name}");
+            assert!(answer.text().contains("kept here"), "{}", answer.text());
+        }
     }
     assert_eq!(upstream.ledger().count(), 0);
 }

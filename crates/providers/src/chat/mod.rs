@@ -6,6 +6,7 @@
 
 pub mod accumulator;
 pub mod call;
+pub(crate) mod computer_use;
 pub mod event;
 pub mod part;
 pub mod reply;

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::scan::{Broken, Cursor, Text, unescaped};
 use super::words::MessageWords;
-use crate::chat::WireFormat;
+use crate::chat::{WireFormat, computer_use};
 use crate::error::InvalidCall;
 use crate::protocol::openai_responses::state;
 
@@ -36,8 +36,15 @@ struct Scanned {
     model: Option<String>,
     models: Option<Vec<String>>,
     is_stream: bool,
-    tool_types: BTreeSet<String>,
+    tools: Tools,
     message_words: MessageWords,
+}
+
+/// What is noted of `tools`.
+#[derive(Debug, Default)]
+struct Tools {
+    types: BTreeSet<String>,
+    has_computer_use: bool,
 }
 
 /// One member of the body's object.
@@ -56,7 +63,7 @@ impl Envelope {
     ///
     /// # Errors
     /// When it is not; when `model`, `models` or `stream` have the wrong type; when it
-    /// asks for what is kept between calls, in the format of the Responses API.
+    /// asks for what is kept between calls.
     pub fn scan(dialect: WireFormat, body: Bytes) -> Result<Self, InvalidCall> {
         let mut scanned = Scanned {
             dialect,
@@ -64,18 +71,16 @@ impl Envelope {
             model: None,
             models: None,
             is_stream: false,
-            tool_types: BTreeSet::new(),
+            tools: Tools::default(),
             message_words: MessageWords::none(dialect),
         };
         let walked = scanned.walk(&body).and_then(|()| check_utf8(&body));
         walked.map_err(|broken| invalid_json(&body, broken))?;
         drop_shadowed(&mut scanned.members, &body);
-        if dialect == WireFormat::OpenAiResponses {
-            state::refuse(&|name| {
-                let value = scanned.find(&body, name)?.value();
-                std::str::from_utf8(&body[value]).ok().map(Cow::Borrowed)
-            })?;
-        }
+        state::refuse(&|name| {
+            let value = scanned.find(&body, name)?.value();
+            std::str::from_utf8(&body[value]).ok().map(Cow::Borrowed)
+        })?;
         scanned.model = scanned.read(&body, "model", "a string")?;
         scanned.models = scanned.read(&body, "models", "a list of strings")?;
         scanned.is_stream = scanned
@@ -134,22 +139,14 @@ impl Envelope {
 
     /// The different `type`s of the tools in `tools`; empty for one that has none.
     pub fn tool_types(&self) -> impl Iterator<Item = &str> {
-        self.scanned.tool_types.iter().map(String::as_str)
+        self.scanned.tools.types.iter().map(String::as_str)
     }
 
-    /// Whether `tools` holds a vendor's computer-use tool. OpenAI's chat completions
-    /// know none; those of its Responses API are of the type `computer` or `computer_…`,
-    /// Anthropic's of a type `computer_…` or `browser_…`.
+    /// Whether `tools` holds a vendor's computer-use tool, in the shape of any vendor:
+    /// every format lets tools through that it does not know.
     #[must_use]
     pub fn has_computer_use_tool(&self) -> bool {
-        let mut types = self.tool_types();
-        match self.dialect() {
-            WireFormat::OpenAiChat => false,
-            WireFormat::OpenAiResponses => types.any(|kind| kind.starts_with("computer")),
-            WireFormat::AnthropicMessages => {
-                types.any(|kind| kind.starts_with("computer_") || kind.starts_with("browser_"))
-            }
-        }
+        self.scanned.tools.has_computer_use
     }
 
     /// What the messages hold, as far as rules of the format ask for it.
@@ -198,7 +195,11 @@ impl Scanned {
             cursor.peek();
             let value_start = cursor.position();
             match &*unescaped(body, &name) {
-                b"tools" => self.tool_types = walk_tools(&mut cursor, body)?,
+                b"tools" => {
+                    let mut tools = Tools::default();
+                    tools.walk(&mut cursor, body, self.dialect)?;
+                    self.tools = tools;
+                }
                 name if *name == *conversation => {
                     self.message_words = MessageWords::none(self.dialect);
                     self.message_words.walk(&mut cursor, body)?;
@@ -266,48 +267,69 @@ fn check_utf8(body: &[u8]) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Steps over `tools`; their types, empty for one that has none.
-fn walk_tools(cursor: &mut Cursor<'_>, body: &[u8]) -> Result<BTreeSet<String>, Broken> {
-    let mut types = BTreeSet::new();
-    if cursor.peek() != Some(b'[') {
-        cursor.skip_value()?;
-        return Ok(types);
-    }
-    let mut has_next = cursor.open_array()?;
-    while has_next {
-        let kind = walk_tool(cursor, body)?.unwrap_or_default();
-        if let Ok(kind) = std::str::from_utf8(&kind)
-            && !types.contains(kind)
-        {
-            types.insert(kind.to_owned());
+impl Tools {
+    /// Steps over `tools`. Its types stay empty where it has none.
+    fn walk(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        body: &[u8],
+        dialect: WireFormat,
+    ) -> Result<(), Broken> {
+        if cursor.peek() != Some(b'[') {
+            return cursor.skip_value();
         }
-        has_next = cursor.next_item()?;
-    }
-    Ok(types)
-}
-
-/// Steps over one tool; its last `type`.
-fn walk_tool<'b>(cursor: &mut Cursor<'_>, body: &'b [u8]) -> Result<Option<Cow<'b, [u8]>>, Broken> {
-    if cursor.peek() != Some(b'{') {
-        cursor.skip_value()?;
-        return Ok(None);
-    }
-    let mut kind = None;
-    let mut has_next = cursor.open_object()?;
-    while has_next {
-        let name = cursor.key()?;
-        let is_type = *unescaped(body, &name) == *b"type";
-        if is_type && cursor.peek() == Some(b'"') {
-            kind = Some(unescaped(body, &cursor.string()?));
-        } else {
-            if is_type {
-                kind = None;
+        let mut has_next = cursor.open_array()?;
+        while has_next {
+            let kind = self.walk_tool(cursor, body, dialect)?.unwrap_or_default();
+            if let Ok(kind) = std::str::from_utf8(&kind)
+                && !self.types.contains(kind)
+            {
+                self.types.insert(kind.to_owned());
             }
-            cursor.skip_value()?;
+            has_next = cursor.next_item()?;
         }
-        has_next = cursor.next_item()?;
+        Ok(())
     }
-    Ok(kind)
+
+    /// Steps over one tool; its last `type`. For computer use every type and every member
+    /// counts, since parsers differ in which of several they take.
+    fn walk_tool<'b>(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        body: &'b [u8],
+        dialect: WireFormat,
+    ) -> Result<Option<Cow<'b, [u8]>>, Broken> {
+        if cursor.peek() != Some(b'{') {
+            cursor.skip_value()?;
+            return Ok(None);
+        }
+        let mut kind = None;
+        let mut has_next = cursor.open_object()?;
+        while has_next {
+            let name = unescaped(body, &cursor.key()?);
+            self.has_computer_use |= computer_use::is_member(&name);
+            match (&*name, cursor.peek()) {
+                (b"type", Some(b'"')) => {
+                    let found = unescaped(body, &cursor.string()?);
+                    self.has_computer_use |= computer_use::is_type(dialect, &found);
+                    kind = Some(found);
+                }
+                (b"tools", Some(b'[')) => {
+                    let mut inner = Self::default();
+                    inner.walk(cursor, body, dialect)?;
+                    self.has_computer_use |= inner.has_computer_use;
+                }
+                (name, _) => {
+                    if name == b"type" {
+                        kind = None;
+                    }
+                    cursor.skip_value()?;
+                }
+            }
+            has_next = cursor.next_item()?;
+        }
+        Ok(kind)
+    }
 }
 
 /// Keeps the last of the members that have the same name, as parsers do.
@@ -396,16 +418,51 @@ mod tests {
         assert!(!has(
             r#"{"tools":[{"type":"computer_20250124"}],"tools":[]}"#
         ));
-        assert!(!has(
+        assert!(has(
             r#"{"tools":[{"type":"computer_20250124","type":"custom"}]}"#
         ));
-        assert!(!has(r#"{"tools":[{"type":"computer_20250124","type":1}]}"#));
+        assert!(has(r#"{"tools":[{"type":"computer_20250124","type":1}]}"#));
         assert!(!has(
             r#"{"tools":[{"type":"custom","name":"computer_x","in":{"type":"computer_x"}},"a"]}"#
         ));
         assert!(!has(
             r#"{"tools":"computer_","messages":[{"type":"computer_20250124"}]}"#
         ));
+    }
+
+    #[test]
+    fn computer_use_tools_of_every_vendor_are_found_in_every_format() {
+        let tools = [
+            r#"{"type":"computer_use_preview"}"#,
+            r#"{"type":"computer"}"#,
+            r#"{"type":"computer-preview"}"#,
+            r#"{"type":"computerUse"}"#,
+            r#"{"computer_use":{"environment":"ENVIRONMENT_BROWSER"}}"#,
+            r#"{"computer\u0055se":{}}"#,
+            r#"{"type":"custom","name":"x","computer_use":{}}"#,
+            r#"{"type":"namespace","name":"x","tools":[{"type":"computer"}]}"#,
+        ];
+        for dialect in [
+            WireFormat::OpenAiChat,
+            WireFormat::OpenAiResponses,
+            WireFormat::AnthropicMessages,
+        ] {
+            let has = |tool: &str| {
+                let body = Bytes::from(format!("{{\"tools\":[{{\"type\":\"a\"}},{tool}]}}"));
+                let envelope = Envelope::scan(dialect, body).unwrap();
+                envelope.has_computer_use_tool()
+            };
+            for tool in tools {
+                assert!(has(tool), "{dialect:?} {tool}");
+            }
+            for tool in [
+                r#"{"type":"web_search"}"#,
+                r#"{"type":"function","function":{"name":"computer_use"}}"#,
+                r#"{"type":"function","name":"f","parameters":{"properties":{"computer_use":{}}}}"#,
+            ] {
+                assert!(!has(tool), "{dialect:?} {tool}");
+            }
+        }
     }
 
     #[test]

@@ -190,7 +190,6 @@ fn chat_sampling() -> Vec<Case> {
             Some("flex"),
             json!({"service_tier": "flex"}),
         ),
-        chat("store", None, json!({"store": true})),
         chat(
             "prompt_cache_key",
             Some("MARK"),

@@ -364,12 +364,42 @@ fn what_asks_for_kept_answers_is_refused_before_anything_is_sent() {
         r#"{"model":"x","input":"Hi","store":true}"#,
         r#"{"model":"x","input":"Hi","background":true}"#,
         r#"{"model":"x","input":"Hi","conversation":"conv_1"}"#,
+        r#"{"model":"x","input":"Hi","prompt":{"id":"pmpt_1"}}"#,
     ] {
         let bytes = Bytes::from_static(body.as_bytes());
         let scanned = Envelope::scan(WireFormat::OpenAiResponses, bytes).unwrap_err();
         let parsed = parse(WireFormat::OpenAiResponses, body.as_bytes()).unwrap_err();
         assert_eq!(scanned, parsed, "{body}");
         assert!(scanned.message.contains("kept here"), "{scanned}");
+    }
+}
+
+#[test]
+fn no_other_format_walks_round_that() {
+    let responses = json!({"use_responses_api": true});
+    let settings = ModelSettings {
+        additional_params: responses.as_object().cloned(),
+        ..openai()
+    };
+    for (name, value) in [
+        ("previous_response_id", json!("resp_1")),
+        ("conversation", json!({"id": "conv_1"})),
+        ("prompt", json!({"id": "pmpt_1"})),
+        ("background", json!(true)),
+        ("store", json!(true)),
+    ] {
+        let mut body = json!({"model": "x", "max_tokens": 9,
+            "messages": [{"role": "user", "content": "Hi"}]});
+        body[name] = value;
+        let body = body.to_string();
+        for dialect in [WireFormat::OpenAiChat, WireFormat::AnthropicMessages] {
+            let scanned = Envelope::scan(dialect, body.clone().into()).unwrap_err();
+            assert_eq!(scanned.parameter.as_deref(), Some(name));
+            // Whoever encodes without a scan meets the same.
+            let call = parse(dialect, body.as_bytes()).unwrap();
+            let target = Target::new(&settings).unwrap();
+            assert_eq!(encode(&call, &target).unwrap_err(), scanned);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::{input, tools};
+use super::{input, state, tools};
 use crate::catalog::Protocol;
 use crate::chat::WireFormat;
 use crate::chat::call::{ChatCall, ReasoningRequest, ResponseFormat};
@@ -95,11 +95,17 @@ pub(crate) const fn rewrites(_: &Target, messages: &MessageWords) -> bool {
     messages.has_any()
 }
 
-/// Texts in a conversation that must be looked at: references to what is kept elsewhere.
-pub(crate) const WATCHED: &[&str] = &["item_reference"];
+/// Texts in a conversation that must be looked at: references to what is kept elsewhere,
+/// and tools that a conversation brings along.
+pub(crate) const WATCHED: &[&str] = &["item_reference", "additional_tools"];
 
 /// Canonical call → provider request.
 pub(crate) fn encode(call: &ChatCall, target: &Target) -> Result<Encoded, InvalidCall> {
+    // Whatever format they came in: only a configuration may set these members.
+    state::refuse(&|name| {
+        let value = call.extra.get(name)?;
+        Some(Cow::Owned(value.to_string()))
+    })?;
     let mut losses = Losses::of(Protocol::OpenaiResponses);
     let mut body = body(call, target, &mut losses)?;
     let has_temperature = body.contains_key("temperature");

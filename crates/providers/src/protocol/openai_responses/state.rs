@@ -7,10 +7,15 @@ use std::borrow::Cow;
 
 use crate::error::InvalidCall;
 
+/// Members that name something which a provider's account keeps.
+pub(crate) const REFERENCES: [&str; 3] = ["previous_response_id", "conversation", "prompt"];
+
 /// The JSON text of a member of the client's request.
 pub(crate) type Member<'m> = &'m dyn Fn(&str) -> Option<Cow<'m, str>>;
 
-/// Refuses a request that is about an answer or a conversation that is kept somewhere.
+/// Refuses a request, of whatever format, that is about an answer, a conversation or a
+/// prompt that is kept somewhere. Chat completions are refused too: some of their calls go
+/// through the Responses API, with these members.
 ///
 /// # Errors
 /// When the request names one, asks to be kept, or is to be answered later.
@@ -29,6 +34,12 @@ pub(crate) fn refuse(member: Member<'_>) -> Result<(), InvalidCall> {
             "conversation",
             "cannot be used: no conversations are kept here. Send the whole conversation as \
              `input`",
+        ))
+    } else if is_given("prompt") {
+        Some((
+            "prompt",
+            "cannot be used: no prompts are kept here. Send its text as `instructions` or \
+             in a message",
         ))
     } else if is_true("background") {
         Some((
@@ -68,6 +79,7 @@ mod tests {
         for (name, value) in [
             ("previous_response_id", "\"resp_1\""),
             ("conversation", "{\"id\":\"conv_1\"}"),
+            ("prompt", "{\"id\":\"pmpt_1\"}"),
             ("background", "true"),
             ("store", "true"),
         ] {
