@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::agent_role::{AgentRole, RoleSource};
+use domain::api_key::Caller;
 use domain::clock::{Clock, Entropy};
 use domain::id::{ModelConfigurationId, OrganizationId};
 use domain::model_configuration::{ModelConfiguration, ModelSettings};
@@ -152,18 +153,15 @@ impl ControlState {
 /// the gateway.
 #[async_trait]
 pub trait LiveCheck: Send + Sync {
-    /// Makes one minimal call for `organization_id`, and says how it went. Errors are
-    /// scrubbed of every secret.
-    async fn check(
-        &self,
-        organization_id: OrganizationId,
-        configuration: &ModelConfiguration,
-    ) -> Vec<Check>;
+    /// Makes one minimal call, and says how it went. It is a call of `caller`: limits and
+    /// budgets hold for it, and its cost is booked. Errors are scrubbed of every secret.
+    async fn check(&self, caller: &Caller, configuration: &ModelConfiguration) -> Vec<Check>;
 
     /// Makes one minimal call with these settings, paid for with `credential`, whatever
     /// its status is. Errors are scrubbed of every secret.
     async fn check_credential(
         &self,
+        caller: &Caller,
         credential: &ProviderCredential,
         settings: &ModelSettings,
     ) -> Check;

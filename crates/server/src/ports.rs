@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::body::Body;
 use control::state::{Check, LiveCheck};
-use domain::id::OrganizationId;
+use domain::api_key::Caller;
 use domain::model_configuration::{ModelConfiguration, ModelSettings};
 use domain::provider_credential::ProviderCredential;
 use gateway::Gateway;
@@ -21,22 +21,19 @@ pub struct GatewayCheck(pub Arc<Gateway>);
 
 #[async_trait]
 impl LiveCheck for GatewayCheck {
-    async fn check(
-        &self,
-        organization_id: OrganizationId,
-        configuration: &ModelConfiguration,
-    ) -> Vec<Check> {
-        let outcome = self.0.check(organization_id, configuration).await;
+    async fn check(&self, caller: &Caller, configuration: &ModelConfiguration) -> Vec<Check> {
+        let outcome = self.0.check(caller, configuration).await;
         let settings = &configuration.settings;
         vec![check(settings, outcome)]
     }
 
     async fn check_credential(
         &self,
+        caller: &Caller,
         credential: &ProviderCredential,
         settings: &ModelSettings,
     ) -> Check {
-        let outcome = self.0.check_credential(credential, settings).await;
+        let outcome = self.0.check_credential(caller, credential, settings).await;
         check(settings, outcome)
     }
 }

@@ -41,7 +41,8 @@ struct VerifyResult {
 /// Verify a model configuration
 ///
 /// Makes one minimal live call with the configuration as it is stored. It changes
-/// nothing, so it takes no `Idempotency-Key`; the provider bills a few tokens.
+/// nothing, so it takes no `Idempotency-Key`. It is a call like any other: the provider
+/// bills a few tokens, which limits and budgets count and `/v1/calls` lists.
 #[utoipa::path(
     post,
     path = "/v1/model-configurations/{model_configuration_id}/verify",
@@ -59,10 +60,10 @@ pub(crate) async fn verify(
     caller: Authenticated,
     path: PathParameters,
 ) -> Result<Answer, ApiError> {
-    let organization_id = caller.with(Scope::Manage)?.organization_id;
+    let caller = caller.with(Scope::Manage)?;
     let id = id_in(&path)?;
-    let row = visible(&state, organization_id, id).await?;
-    let live = state.live_check().check(organization_id, &row);
+    let row = visible(&state, caller.organization_id, id).await?;
+    let live = state.live_check().check(&caller, &row);
     let checks = tokio::time::timeout(PATIENCE, live)
         .await
         .unwrap_or_else(|_| vec![too_slow()]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use domain::api_key::Scope;
+use domain::api_key::{Caller, Scope};
 use domain::id::OrganizationId;
 use domain::model_configuration::{ModelConfiguration, ModelSettings};
 use domain::provider_credential::{AuthType, CredentialStatus, ProviderCredential};
@@ -49,8 +49,9 @@ struct ValidationView {
 /// Validate a provider credential
 ///
 /// Makes one minimal live call for each model, and each place, that the organisation's
-/// configurations use the slot for, or for a small model where there is none yet; the
-/// provider bills a few tokens. Where a provider refuses the credential and none takes it,
+/// configurations use the slot for, or for a small model where there is none yet. They are
+/// calls like any other: the provider bills a few tokens, which limits and budgets count
+/// and `/v1/calls` lists. Where a provider refuses the credential and none takes it,
 /// its status becomes `invalid`; where one takes it, `active`; other failures leave it.
 #[utoipa::path(
     post,
@@ -92,7 +93,8 @@ impl Operation for Validate {
     }
 
     async fn prepare(&self, preparation: &mut Preparation<'_>) -> Result<Prepared, ApiError> {
-        let organization_id = preparation.call.caller.organization_id;
+        let caller = &preparation.call.caller;
+        let organization_id = caller.organization_id;
         let state = preparation.state;
         let row = store::provider_credentials::get(state.database(), organization_id, self.0.name);
         let before = row.await?.filter(|row| row.alias.is_some());
@@ -100,7 +102,7 @@ impl Operation for Validate {
         let models = models(state, organization_id, self.0, before.auth_type).await?;
         let checks = models
             .iter()
-            .map(|settings| try_one(state, &before, settings));
+            .map(|settings| try_one(state, caller, &before, settings));
         let checks = join_all(checks).await;
         Ok(Prepared { before, checks })
     }
@@ -222,10 +224,13 @@ fn bare(provider: &str, model: &str) -> ModelSettings {
 
 async fn try_one(
     state: &ControlState,
+    caller: &Caller,
     credential: &ProviderCredential,
     settings: &ModelSettings,
 ) -> Check {
-    let live = state.live_check().check_credential(credential, settings);
+    let live = state
+        .live_check()
+        .check_credential(caller, credential, settings);
     let check = tokio::time::timeout(PATIENCE, live).await;
     let mut check = check.unwrap_or_else(|_| too_slow(&settings.model));
     check.model = Some(settings.model.clone());

@@ -13,7 +13,7 @@ use crate::error::{ApiError, FieldError, Location};
 use crate::extract::path::{pairs, whole_number};
 
 /// Beyond this, a number of seconds since 1970 is one of milliseconds, as in pydantic.
-const LAST_SECOND: i64 = 20_000_000_000;
+const LAST_SECOND: u64 = 20_000_000_000;
 
 /// The parameters of one query, and what is wrong with them so far.
 pub(super) struct Query {
@@ -178,7 +178,7 @@ fn written_run(text: &str) -> String {
 
 fn time(text: &str) -> Option<Timestamp> {
     if let Ok(number) = text.parse::<i64>() {
-        return if number.abs() > LAST_SECOND {
+        return if number.unsigned_abs() > LAST_SECOND {
             Timestamp::from_millisecond(number).ok()
         } else {
             Timestamp::from_second(number).ok()
@@ -215,7 +215,14 @@ mod tests {
         ] {
             assert_eq!(time(text), Some(expected), "{text}");
         }
-        for text in ["", "yesterday", "2026-13-01", "2026-01-01T25:00:00Z"] {
+        for text in [
+            "-9223372036854775808",
+            "9223372036854775807",
+            "",
+            "yesterday",
+            "2026-13-01",
+            "2026-01-01T25:00:00Z",
+        ] {
             assert_eq!(time(text), None, "{text}");
         }
     }

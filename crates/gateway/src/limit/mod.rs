@@ -1,5 +1,6 @@
 //! Bounds on what one call may take, time and bytes, and on how much a caller may call.
 
+mod asked;
 pub(crate) mod bodies;
 pub mod budgets;
 pub(crate) mod rates;
@@ -63,7 +64,7 @@ const BYTES_PER_TOKEN: usize = 4;
 /// The most that is reserved for a prompt. Images and documents have many more bytes
 /// than tokens; what they did take is counted when the provider has said it.
 const MOST_INPUT_RESERVED: u64 = 32_768;
-/// The most that is reserved for an answer: most stay far below their bound.
+/// The most that is reserved for one answer: most stay far below their bound.
 const MOST_OUTPUT_RESERVED: u64 = 4096;
 
 /// The most that an answer is held to take where nobody bounds it: what the models that
@@ -161,8 +162,8 @@ fn log(payer: Payer, reached: &Reached) {
 fn most(prices: &PriceTable, call: &Call, plan: &Plan) -> i64 {
     let bytes = call.envelope().map_or(0, |envelope| envelope.body().len());
     let input = u64::try_from(bytes).unwrap_or(u64::MAX);
-    let choices = number(call, "n").unwrap_or(1).max(1);
-    let asked = longest_asked(call);
+    let choices = asked::choices(call);
+    let asked = asked::tokens(call);
     let costs = plan.targets.iter().filter_map(|entry| {
         let target = &entry.route().ok()?.target;
         let output = asked
@@ -174,20 +175,8 @@ fn most(prices: &PriceTable, call: &Call, plan: &Plan) -> i64 {
     costs.max().unwrap_or(0)
 }
 
-fn longest_asked(call: &Call) -> Option<u64> {
-    let names = ["max_completion_tokens", "max_output_tokens", "max_tokens"];
-    names.into_iter().find_map(|name| number(call, name))
-}
-
 fn longest_configured(entry: &Entry) -> Option<u64> {
     u64::try_from(entry.configuration().settings.max_tokens?).ok()
-}
-
-fn number(call: &Call, name: &str) -> Option<u64> {
-    std::str::from_utf8(call.envelope()?.member(name)?)
-        .ok()?
-        .parse()
-        .ok()
 }
 
 /// About how many tokens a call may take.
@@ -198,10 +187,10 @@ fn estimate(call: &Call, plan: &Plan) -> u64 {
         .targets
         .first()
         .and_then(|entry| longest_configured(entry));
-    let output = longest_asked(call)
+    let output = asked::tokens(call)
         .or(configured)
         .unwrap_or(MOST_OUTPUT_RESERVED);
-    input.min(MOST_INPUT_RESERVED) + output.min(MOST_OUTPUT_RESERVED)
+    input.min(MOST_INPUT_RESERVED) + output.min(MOST_OUTPUT_RESERVED) * asked::choices(call)
 }
 
 impl Default for Limits {

@@ -149,6 +149,11 @@ impl CallMeter {
         self.model_asked = asked.map(shortened).unwrap_or_default();
     }
 
+    /// What is called, where no request says so.
+    pub(crate) fn model_is(&mut self, name: &str) {
+        self.model_asked = shortened(name);
+    }
+
     /// A part of the call that is no attempt has ended.
     pub(crate) fn stage_ends(&mut self, name: &'static str) {
         if let Some(trace) = &mut self.trace {

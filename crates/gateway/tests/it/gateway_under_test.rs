@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use axum::extract::ConnectInfo;
 use domain::agent_role::AgentRole;
-use domain::api_key::{ApiKey, ApiKeyToken, Scope};
+use domain::api_key::{ApiKey, ApiKeyToken, Caller, Scope};
 use domain::budget::{Budget, BudgetOwner};
 use domain::clock::{Clock, Entropy};
 use domain::id::{Alias, ApiKeyId, ModelConfigurationId, OrganizationId};
@@ -147,6 +147,15 @@ pub(crate) fn organization(number: u128) -> OrganizationId {
 /// The key of an organisation's own client.
 pub(crate) fn api_key(number: u128) -> String {
     format!("client-key-of-organization-{number:08}")
+}
+
+/// Who calls with that key.
+pub(crate) fn caller(number: u128) -> Caller {
+    Caller {
+        api_key_id: ApiKeyId(Uuid::from_u128(0xb000 + number)),
+        organization_id: organization(number),
+        scopes: BTreeSet::from([Scope::Manage]),
+    }
 }
 
 impl Workshop {

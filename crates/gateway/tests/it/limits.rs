@@ -233,3 +233,31 @@ async fn wrong_keys_are_slowed_down_and_good_ones_never() {
     );
     assert_eq!(upstream.ledger().count(), 1);
 }
+
+#[tokio::test]
+async fn members_of_another_dialect_do_not_talk_a_reservation_down() {
+    let limits = RateLimits {
+        tokens_per_minute: Some(5000),
+        ..NONE
+    };
+    let upstream = RunningSimulator::start().await.expect("a simulator");
+    let url = upstream.openai_base_url();
+    let mut workshop = Workshop::new().row("slow", "openai", "fault:delay=2", &url);
+    workshop.rate_limits = vec![(organization(1), None, limits)];
+    let gateway = workshop.start().await;
+    let body = json!({
+        "model": "slow", "input": "hi", "max_output_tokens": 100_000, "max_tokens": 0,
+    });
+    let mut calls = JoinSet::new();
+    for _ in 0..20 {
+        let (client, body) = (gateway.client(1), body.clone());
+        calls.spawn(async move { client.post("/v1/responses", &body).await });
+    }
+    let answers = calls.join_all().await;
+    let refused = answers
+        .iter()
+        .filter_map(|answer| answer.as_ref().ok())
+        .filter(|answer| answer.status == StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.count(), 19);
+    assert_eq!(upstream.ledger().count(), 1);
+}

@@ -15,7 +15,7 @@ use control::outbox::Outbox;
 use control::quota::Quota;
 use control::state::{Check, ControlParts, ControlState, LiveCheck, RolePlan, RolePlanner};
 use domain::agent_role::{AgentRole, RoleSource};
-use domain::api_key::{ApiKey, ApiKeyToken, Scope};
+use domain::api_key::{ApiKey, ApiKeyToken, Caller, Scope};
 use domain::clock::{Clock as _, random, time_ordered_id};
 use domain::id::{Alias, ApiKeyId, ModelConfigurationId, OrganizationId};
 use domain::model_configuration::{ModelConfiguration, ModelSettings};
@@ -332,7 +332,7 @@ pub(crate) struct ScriptedCheck {
 
 #[async_trait]
 impl LiveCheck for ScriptedCheck {
-    async fn check(&self, _: OrganizationId, row: &ModelConfiguration) -> Vec<Check> {
+    async fn check(&self, _: &Caller, row: &ModelConfiguration) -> Vec<Check> {
         let hangs = *self.hangs.lock().unwrap();
         if hangs {
             std::future::pending::<()>().await;
@@ -350,7 +350,12 @@ impl LiveCheck for ScriptedCheck {
         }]
     }
 
-    async fn check_credential(&self, _: &ProviderCredential, settings: &ModelSettings) -> Check {
+    async fn check_credential(
+        &self,
+        _: &Caller,
+        _: &ProviderCredential,
+        settings: &ModelSettings,
+    ) -> Check {
         let error = self.error.lock().unwrap().clone();
         let is_auth_error = error
             .as_ref()
