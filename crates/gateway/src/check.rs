@@ -189,6 +189,7 @@ fn is_about_the_key(error: &CallError) -> bool {
 fn judge(failed: &Failed, prepared: &Prepared<'_>) -> (CallError, bool) {
     match failed {
         Failed::NotSent(reason) => (CallError::egress(reason.clone()), false),
+        Failed::NoRoom => (CallError::no_room_for_answer(), false),
         Failed::Provider(error) => {
             let is_auth = error.kind == ErrorKind::Authentication;
             (CallError::provider(error, &prepared.scrubber()), is_auth)

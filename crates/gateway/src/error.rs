@@ -108,6 +108,19 @@ impl CallError {
         Self::refused(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
     }
 
+    pub(crate) fn too_many_values(limit: usize) -> Self {
+        let message = format!("The request body holds more than {limit} JSON values.");
+        Self::refused(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+    }
+
+    pub(crate) fn no_room_for_answer() -> Self {
+        let message = "Too many large answers are under way. Try again.";
+        Self {
+            retry_after: Some(DEFAULT_RETRY_AFTER),
+            ..Self::refused(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
+        }
+    }
+
     pub(crate) fn no_room_for_body() -> Self {
         let message = "Too many large requests are under way. Try again.";
         Self {

@@ -13,9 +13,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::attempt::{CircuitBreakers, Circuits, sweep_circuits_until};
 use crate::limit::Limits;
-use crate::limit::bodies::BodyRoom;
 use crate::limit::budgets::Spending;
 use crate::limit::rates::{self, Rates};
+use crate::limit::room::Room;
 use crate::meter::{self, UsageSink};
 use crate::metrics::Metrics;
 use crate::secrets::SecretSource;
@@ -85,7 +85,8 @@ pub struct Gateway {
     pub(crate) metrics: Metrics,
     pub(crate) limits: Limits,
     pub(crate) stream_commit: StreamCommit,
-    pub(crate) body_room: BodyRoom,
+    pub(crate) body_room: Room,
+    pub(crate) answer_room: Room,
     pub(crate) circuits: Arc<Circuits>,
     pub(crate) rates: Arc<Rates>,
     pub(crate) wrong_keys: Throttle,
@@ -136,7 +137,8 @@ impl Gateway {
             upstream: Arc::new(upstream),
             tokens: Arc::default(),
             metrics: dependencies.metrics,
-            body_room: BodyRoom::new(limits.request_bodies_bytes),
+            body_room: Room::new(limits.request_bodies_bytes),
+            answer_room: Room::new(limits.answers_bytes),
             limits,
             stream_commit,
             circuits,

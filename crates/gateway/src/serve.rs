@@ -6,7 +6,6 @@ use axum::body::Body;
 use http::request::Parts;
 use http::{Request, Response};
 use providers::chat::WireFormat;
-use providers::pass_through::Envelope;
 
 use crate::attempt::{Answer, Call, attempt};
 use crate::authenticate::authenticate;
@@ -46,13 +45,13 @@ async fn call(
     meter.caller_is(&caller);
     meter.stage_ends("authenticate");
     let (body, _room) = body::read(headers, body, &gateway.limits, &gateway.body_room).await?;
-    let envelope = Envelope::scan(dialect, body).map_err(CallError::invalid)?;
+    let envelope = body::scan(dialect, body)?;
     meter.request_is(&envelope);
     meter.stage_ends("ingress");
     let plan = resolve(&snapshot, &caller, &envelope, headers, gateway.limits.call)?;
     meter.role_is(plan.role);
     meter.stage_ends("resolve");
-    let call = Call::new(envelope, headers, gateway.stream_commit)?;
+    let call = Call::new(envelope, headers, gateway)?;
     meter.admitted(admit(gateway, &snapshot, &caller, &call, &plan)?);
     meter.stage_ends("limit");
     attempt(gateway, &call, caller.organization_id, &plan, meter).await

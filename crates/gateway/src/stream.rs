@@ -11,6 +11,7 @@
 
 mod commit;
 mod pipe;
+mod unfinished;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -30,9 +31,12 @@ use tokio::time::Sleep;
 
 pub use commit::StreamCommit;
 pub(crate) use pipe::Pipe;
+pub(crate) use unfinished::Bounds;
+use unfinished::Unfinished;
 
 use crate::attempt::{Permit, scrubber};
 use crate::error::CallError;
+use crate::limit::room::Taken;
 use crate::meter::{CallMeter, Outcome};
 use crate::upstream::{UpstreamBody, UpstreamError};
 
@@ -47,11 +51,12 @@ pub(crate) struct OpenStream {
     held: Vec<Bytes>,
     is_complete: bool,
     permit: Option<Permit>,
+    unfinished: Unfinished,
 }
 
 impl OpenStream {
     /// Reads up to the first content, or as far as `commit` says, holding little more
-    /// than `limit` bytes: what has content is released then.
+    /// than the bounds allow: what has content is released then.
     ///
     /// # Errors
     /// When the stream fails before it has said anything. Nothing was released.
@@ -59,15 +64,20 @@ impl OpenStream {
         mut body: UpstreamBody,
         mut pipe: Pipe,
         commit: StreamCommit,
-        limit: usize,
+        bounds: Bounds,
     ) -> Result<Self, Broken> {
         let mut held = Vec::new();
-        let mut received = 0;
+        let (mut received, mut weight) = (0, 0);
+        let mut taken = Taken::default();
         loop {
             let observation = match body.piece().await {
                 Some(piece) => {
                     let piece = piece?;
                     received += piece.len();
+                    weight += (bounds.weigh)(&piece);
+                    if !bounds.room.extend(&mut taken, weight) {
+                        return Err(UpstreamError::NoRoom.into());
+                    }
                     pipe.push(&piece, &mut held)?
                 }
                 None => {
@@ -81,17 +91,19 @@ impl OpenStream {
             }
             let is_enough = commit.is_reached(&observation)
                 || observation.is_complete
-                || received > limit && observation.has_content;
+                || received > bounds.bytes && observation.has_content;
             if is_enough {
+                taken.shrink_to(received);
                 return Ok(Self {
                     body,
                     pipe,
                     held,
                     is_complete: observation.is_complete,
                     permit: None,
+                    unfinished: Unfinished::new(bounds, taken),
                 });
             }
-            if received > limit {
+            if received > bounds.bytes {
                 return Err(too_much_without_content().into());
             }
         }
@@ -118,6 +130,7 @@ impl OpenStream {
             is_complete: self.is_complete,
             closing: None,
             permit: self.permit,
+            unfinished: self.unfinished,
             dialect,
             credential,
             meter,
@@ -159,6 +172,7 @@ pub(crate) struct AnswerStream {
     is_complete: bool,
     closing: Option<Pin<Box<Sleep>>>,
     permit: Option<Permit>,
+    unfinished: Unfinished,
     dialect: WireFormat,
     credential: Option<Arc<Credential>>,
     meter: CallMeter,
@@ -184,7 +198,13 @@ impl AnswerStream {
                 Poll::Pending => return,
                 Poll::Ready(_) if self.is_complete => self.end(Outcome::Success),
                 Poll::Ready(Some(Ok(piece))) => {
+                    if !self.unfinished.grows(piece.len()) {
+                        self.fail(Broken::Upstream(UpstreamError::NoRoom));
+                        continue;
+                    }
                     let pushed = self.pipe.push(&piece, &mut self.scratch);
+                    let has_released = !self.scratch.is_empty();
+                    self.unfinished.is_now(self.pipe.unfinished(has_released));
                     self.take(pushed);
                 }
                 Poll::Ready(Some(Err(error))) => self.fail(Broken::Upstream(error)),
@@ -215,19 +235,7 @@ impl AnswerStream {
     }
 
     fn fail(&mut self, broken: Broken) {
-        let error = match broken {
-            Broken::Provider(error) => Ok(error),
-            Broken::Upstream(error) => error.into_provider_error(),
-        };
-        let error = match error {
-            Ok(error) => {
-                if let Some(permit) = self.permit.take() {
-                    permit.fails(&error);
-                }
-                CallError::provider(&error, &scrubber(self.credential.as_deref()))
-            }
-            Err(reason) => CallError::egress(reason),
-        };
+        let error = self.judge(broken);
         tracing::warn!(
             request.id = self.meter.request_id(),
             error.kind = error.outcome.as_str(),
@@ -237,6 +245,23 @@ impl AnswerStream {
         let event = error.as_stream_event(self.dialect, self.meter.request_id());
         self.ready.push_back(event);
         self.end(error.outcome);
+    }
+
+    fn judge(&mut self, broken: Broken) -> CallError {
+        let error = match broken {
+            Broken::Provider(error) => Ok(error),
+            Broken::Upstream(UpstreamError::NoRoom) => return CallError::no_room_for_answer(),
+            Broken::Upstream(error) => error.into_provider_error(),
+        };
+        match error {
+            Ok(error) => {
+                if let Some(permit) = self.permit.take() {
+                    permit.fails(&error);
+                }
+                CallError::provider(&error, &scrubber(self.credential.as_deref()))
+            }
+            Err(reason) => CallError::egress(reason),
+        }
     }
 
     fn end(&mut self, outcome: Outcome) {

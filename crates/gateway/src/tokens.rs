@@ -282,6 +282,6 @@ fn in_words(failed: Failed) -> Failed {
             error.message = format!("for an access token: {}", error.message);
             Failed::Provider(error)
         }
-        refused @ Failed::Provider(_) => refused,
+        refused @ (Failed::Provider(_) | Failed::NoRoom) => refused,
     }
 }

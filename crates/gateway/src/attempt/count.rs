@@ -36,6 +36,7 @@ pub(crate) async fn count(
     }
     tried.map_err(|failed| match failed {
         Failed::NotSent(reason) => CallError::egress(reason),
+        Failed::NoRoom => CallError::no_room_for_answer(),
         Failed::Provider(error) => CallError::provider(&error, &prepared.scrubber()),
     })
 }

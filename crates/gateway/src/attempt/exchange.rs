@@ -17,7 +17,8 @@ use super::Call;
 use super::authorize;
 use super::prepare::{Passage, Prepared};
 use crate::gateway::Gateway;
-use crate::stream::{Broken, OpenStream, Pipe};
+use crate::limit::room::{Taken, most_values, tree_bytes};
+use crate::stream::{Bounds, Broken, OpenStream, Pipe};
 use crate::upstream::{Timing, UpstreamBody, UpstreamError, UpstreamResponse};
 
 /// How long the body of an error may take once its status is known.
@@ -54,6 +55,8 @@ pub(crate) enum Content {
 pub(crate) enum Failed {
     /// Nothing was sent, for this reason.
     NotSent(String),
+    /// The answers of other calls have taken all the room for answers.
+    NoRoom,
     /// The provider or the way to it failed.
     Provider(ProviderError),
 }
@@ -62,7 +65,7 @@ impl Failed {
     /// The provider's HTTP status, where it answered.
     pub(crate) const fn status(&self) -> Option<u16> {
         match self {
-            Self::NotSent(_) => None,
+            Self::NotSent(_) | Self::NoRoom => None,
             Self::Provider(error) => error.status,
         }
     }
@@ -70,6 +73,9 @@ impl Failed {
 
 impl From<UpstreamError> for Failed {
     fn from(error: UpstreamError) -> Self {
+        if error == UpstreamError::NoRoom {
+            return Self::NoRoom;
+        }
         error
             .into_provider_error()
             .map_or_else(Self::NotSent, Self::Provider)
@@ -170,20 +176,25 @@ async fn whole(
     headers: &HeaderMap,
     mut body: UpstreamBody,
 ) -> Result<Content, Failed> {
-    let received = body.collect(gateway.limits.answer_bytes).await?;
+    let room = &gateway.answer_room;
+    let mut taken = Taken::default();
+    let limit = gateway.limits.answer_bytes;
+    let received = body.collect_in(room, &mut taken, limit).await?;
     if prepared.passage == Passage::PassThrough {
         let usage = pass_through::usage(call.dialect, &received)?;
         return Ok(Content::Whole {
-            body: prepared.filter().whole(received),
+            body: taken.kept_by(prepared.filter().whole(received)),
             usage,
         });
     }
+    if !room.extend(&mut taken, parsed_bytes(&received)) {
+        return Err(Failed::NoRoom);
+    }
     let now = gateway.clock.now();
     let reply = decode(prepared.target, 200, headers, &received, now)?;
+    let body = render(call.dialect, &reply, call.asked_for());
     Ok(Content::Whole {
-        body: prepared
-            .filter()
-            .whole(render(call.dialect, &reply, call.asked_for())),
+        body: taken.kept_by(prepared.filter().whole(body)),
         usage: reply.usage,
     })
 }
@@ -208,9 +219,18 @@ async fn stream(
             gateway.clock.now(),
         ),
     };
-    let limit = gateway.limits.stream_event_bytes;
-    let stream = OpenStream::open(body, pipe, call.stream_commit, limit).await?;
+    let bounds = Bounds {
+        bytes: gateway.limits.stream_event_bytes,
+        room: gateway.answer_room.clone(),
+        weigh: <[u8]>::len,
+    };
+    let stream = OpenStream::open(body, pipe, call.stream_commit, bounds).await?;
     Ok(Content::Stream(Box::new(stream)))
+}
+
+/// About what a whole answer takes, its parsed form included.
+fn parsed_bytes(text: &[u8]) -> usize {
+    text.len() + tree_bytes(most_values(text))
 }
 
 /// A whole answer, for a client that wants a stream.
@@ -226,8 +246,12 @@ async fn spread(
         prepared.filter(),
         gateway.clock.now(),
     );
-    let limit = gateway.limits.answer_bytes;
-    let stream = OpenStream::open(body, pipe, call.stream_commit, limit).await?;
+    let bounds = Bounds {
+        bytes: gateway.limits.answer_bytes,
+        room: gateway.answer_room.clone(),
+        weigh: parsed_bytes,
+    };
+    let stream = OpenStream::open(body, pipe, call.stream_commit, bounds).await?;
     Ok(Content::Stream(Box::new(stream)))
 }
 
@@ -242,11 +266,15 @@ async fn gathered(
     let mut accumulator = Accumulator::new();
     let mut events = Vec::new();
     let mut received = 0;
+    let mut taken = Taken::default();
     while let Some(piece) = body.piece().await {
         let piece = piece?;
         received += piece.len();
         if received > gateway.limits.answer_bytes {
             return Err(malformed("the provider's answer is too large").into());
+        }
+        if !gateway.answer_room.extend(&mut taken, received) {
+            return Err(Failed::NoRoom);
         }
         decoder.push(&piece, &mut events)?;
         gather(&mut accumulator, &mut events)?;
@@ -254,10 +282,9 @@ async fn gathered(
     decoder.finish(&mut events)?;
     gather(&mut accumulator, &mut events)?;
     let reply = accumulator.finish()?;
+    let body = render(call.dialect, &reply, call.asked_for());
     Ok(Content::Whole {
-        body: prepared
-            .filter()
-            .whole(render(call.dialect, &reply, call.asked_for())),
+        body: taken.kept_by(prepared.filter().whole(body)),
         usage: reply.usage,
     })
 }

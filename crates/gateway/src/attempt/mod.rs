@@ -243,6 +243,8 @@ fn answer(
 fn judge(failed: Failed, prepared: &Prepared<'_>, permit: Option<Permit>) -> (Failure, CallError) {
     match failed {
         Failed::NotSent(reason) => (Failure::NotSent, CallError::egress(reason)),
+        // The provider did well: its circuit is told nothing.
+        Failed::NoRoom => (Failure::NoRoom, CallError::no_room_for_answer()),
         Failed::Provider(error) => {
             if let Some(permit) = permit {
                 permit.fails(&error);

@@ -15,6 +15,9 @@ pub(crate) enum Failure {
     /// Nothing was sent: no credential, or the guard or the translation refused. The
     /// same target would refuse again, another may not.
     NotSent,
+    /// There was no room here for its answer. A fallback's may be smaller; another try
+    /// would only take the room from other calls.
+    NoRoom,
     /// The provider, or the way to it, failed.
     Provider {
         /// What kind of failure.

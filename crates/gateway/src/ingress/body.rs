@@ -7,14 +7,32 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt;
+use providers::chat::WireFormat;
+use providers::pass_through::Envelope;
 use tokio::time::timeout;
 
 use crate::error::CallError;
 use crate::limit::Limits;
-use crate::limit::bodies::{BodyRoom, Taken};
+use crate::limit::room::{Room, Taken};
 
 /// How much room is made for a body on the word of its `Content-Length` alone.
 const MOST_RESERVED: usize = 1024 * 1024;
+
+/// How many JSON values a body may hold. A long conversation has some ten thousand; each
+/// takes a hundred times its text once it is parsed.
+const MOST_VALUES: usize = 1_000_000;
+
+/// Scans a body.
+///
+/// # Errors
+/// When it is no call of the dialect, or holds too many values.
+pub(crate) fn scan(dialect: WireFormat, body: Bytes) -> Result<Envelope, CallError> {
+    let envelope = Envelope::scan(dialect, body).map_err(CallError::invalid)?;
+    if envelope.values() > MOST_VALUES {
+        return Err(CallError::too_many_values(MOST_VALUES));
+    }
+    Ok(envelope)
+}
 
 /// The whole body, and the room that it takes. One that arrives in one piece is not
 /// copied.
@@ -26,7 +44,7 @@ pub(crate) async fn read(
     headers: &HeaderMap,
     mut body: Body,
     limits: &Limits,
-    room: &BodyRoom,
+    room: &Room,
 ) -> Result<(Bytes, Taken), CallError> {
     check_media_type(headers)?;
     let declared = declared_length(headers);

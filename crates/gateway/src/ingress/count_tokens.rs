@@ -8,7 +8,6 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use providers::chat::WireFormat;
-use providers::pass_through::Envelope;
 use serde_json::json;
 
 use crate::attempt::{Call, count};
@@ -79,10 +78,10 @@ async fn counted(
     let headers = &parts.headers;
     meter.caller_is(&caller);
     let (body, _room) = body::read(headers, body, &gateway.limits, &gateway.body_room).await?;
-    let envelope = Envelope::scan(DIALECT, body).map_err(CallError::invalid)?;
+    let envelope = body::scan(DIALECT, body)?;
     meter.request_is(&envelope);
     let plan = resolve(&snapshot, &caller, &envelope, headers, gateway.limits.call)?;
-    let call = Call::new(envelope, headers, gateway.stream_commit)?;
+    let call = Call::new(envelope, headers, gateway)?;
     meter.admitted(admit(gateway, &snapshot, &caller, &call, &plan)?);
     meter.takes_no_tokens();
     let entry = plan.targets.first().ok_or_else(CallError::model_missing)?;

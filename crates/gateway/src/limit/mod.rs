@@ -1,9 +1,9 @@
 //! Bounds on what one call may take, time and bytes, and on how much a caller may call.
 
 mod asked;
-pub(crate) mod bodies;
 pub mod budgets;
 pub(crate) mod rates;
+pub(crate) mod room;
 mod window;
 
 use std::time::Duration;
@@ -25,8 +25,8 @@ use rates::{Admission, Bounds};
 pub struct Limits {
     /// The largest request body (`limits.data_plane_body_bytes`), in bytes.
     pub request_body_bytes: usize,
-    /// The request bodies of all calls together (`limits.data_plane_bodies_bytes`), in
-    /// bytes.
+    /// The request bodies of all calls together, and what those take that are parsed
+    /// (`limits.data_plane_bodies_bytes`), in bytes.
     pub request_bodies_bytes: usize,
     /// How long a client may pause while it sends its body.
     pub request_body_idle: Duration,
@@ -48,6 +48,9 @@ pub struct Limits {
     pub call: Duration,
     /// The largest whole answer of a provider, in bytes.
     pub answer_bytes: usize,
+    /// The answers of all calls together, as far as they are held (`limits.answers_bytes`),
+    /// in bytes.
+    pub answers_bytes: usize,
     /// How much of a provider's error body is read, in bytes.
     pub error_body_bytes: usize,
     /// How much of a stream is held back until its first content, and the largest
@@ -208,6 +211,7 @@ impl Default for Limits {
             idle: Duration::from_secs(600),
             call: Duration::from_secs(3600),
             answer_bytes: 64 * MEBIBYTE,
+            answers_bytes: 1024 * MEBIBYTE,
             error_body_bytes: 256 * 1024,
             stream_event_bytes: 16 * MEBIBYTE,
             api_key: RateLimits::default(),

@@ -99,6 +99,16 @@ impl Pipe {
         finished
     }
 
+    /// How much is held of an event that is not whole, in bytes, once a piece was taken;
+    /// none where nobody knows: a translation has no more than the last piece left where
+    /// it released something.
+    pub(super) fn unfinished(&self, has_released: bool) -> Option<usize> {
+        match &self.passage {
+            Passage::PassThrough(observer) => Some(observer.unfinished()),
+            Passage::Translate(_) => has_released.then_some(0),
+        }
+    }
+
     pub(super) fn usage(&self) -> Option<Usage> {
         match &self.passage {
             Passage::PassThrough(observer) => observer.usage(),

@@ -17,6 +17,7 @@ use super::error::UpstreamError;
 use super::http1::Http1;
 use super::http2::Http2;
 use super::pool::{Pool, PoolKey};
+use crate::limit::room::{Room, Taken};
 
 /// Dropping it before its end closes the HTTP/1.1 connection, or resets the
 /// HTTP/2 stream: the provider is told to stop.
@@ -91,16 +92,38 @@ impl UpstreamBody {
         if is_whole {
             return Ok(whole);
         }
-        Err(UpstreamError::failed(
-            ErrorKind::Malformed,
-            format!("the provider's answer is larger than {limit} bytes"),
-        ))
+        Err(too_large(limit))
+    }
+
+    /// The whole body, as [`UpstreamBody::collect`], within the room of all answers.
+    ///
+    /// # Errors
+    /// The same, and when there is no room for it.
+    pub(crate) async fn collect_in(
+        &mut self,
+        room: &Room,
+        taken: &mut Taken,
+        limit: usize,
+    ) -> Result<Bytes, UpstreamError> {
+        let (whole, is_whole) = self
+            .collect_while(limit, |bytes| room.extend(taken, bytes))
+            .await?;
+        is_whole.then_some(whole).ok_or_else(|| too_large(limit))
     }
 
     /// The body or its first `limit` bytes, and whether it is whole.
     pub(crate) async fn collect_up_to(
         &mut self,
         limit: usize,
+    ) -> Result<(Bytes, bool), UpstreamError> {
+        self.collect_while(limit, |_| true).await
+    }
+
+    /// The same, as long as there is room for so many bytes.
+    async fn collect_while(
+        &mut self,
+        limit: usize,
+        mut has_room: impl FnMut(usize) -> bool,
     ) -> Result<(Bytes, bool), UpstreamError> {
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
@@ -109,6 +132,9 @@ impl UpstreamBody {
             let room = limit - first.len() - rest.len();
             let is_too_large = piece.len() > room;
             piece.truncate(room);
+            if !has_room(first.len() + rest.len() + piece.len()) {
+                return Err(UpstreamError::NoRoom);
+            }
             if first.is_empty() {
                 first = piece;
             } else {
@@ -146,6 +172,13 @@ impl UpstreamBody {
         };
         Poll::Ready(UpstreamError::failed(ErrorKind::Timeout, message))
     }
+}
+
+fn too_large(limit: usize) -> UpstreamError {
+    UpstreamError::failed(
+        ErrorKind::Malformed,
+        format!("the provider's answer is larger than {limit} bytes"),
+    )
 }
 
 /// A body of one piece is not copied.

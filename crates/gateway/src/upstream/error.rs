@@ -20,6 +20,9 @@ pub enum UpstreamError {
         /// What happened.
         message: String,
     },
+    /// Other answers have taken all the room that there is for answers.
+    #[error("the answers of other calls have taken all the room")]
+    NoRoom,
 }
 
 impl UpstreamError {
@@ -60,10 +63,11 @@ impl UpstreamError {
         )
     }
 
-    /// The same in the words of policy; none where nothing was sent.
+    /// The same in the words of policy; our own reason where the provider is not to blame.
     pub(crate) fn into_provider_error(self) -> Result<ProviderError, String> {
         match self {
             Self::Refused(message) => Err(message),
+            Self::NoRoom => Err(self.to_string()),
             Self::Failed { kind, message } => Ok(ProviderError::new(kind, message)),
         }
     }

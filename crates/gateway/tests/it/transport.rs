@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::gateway_under_test::{
-    GatewayUnderTest, Workshop, api_key, openai, organization, streamed,
+    GatewayUnderTest, Workshop, anthropic, api_key, openai, organization, streamed,
 };
 use crate::raw_upstream::{Act, RawUpstream};
 
@@ -257,4 +257,114 @@ async fn a_body_that_trickles_in_is_too_slow() {
         read = reader.read_exact(&mut answer) => { read.expect("an answer"); }
     }
     assert_eq!(&answer, b"HTTP/1.1 408");
+}
+
+#[tokio::test]
+async fn a_parsed_body_takes_room_for_its_values_and_a_spliced_one_does_not() {
+    let upstream = RunningSimulator::start().await.expect("a simulator");
+    let mut workshop = Workshop::new().row(
+        "fast",
+        "openai",
+        "simulated-chat",
+        &upstream.openai_base_url(),
+    );
+    workshop.limits.request_bodies_bytes = 1024 * 1024;
+    let gateway = workshop.start().await;
+    let question = |values: usize| {
+        json!({
+            "model": "fast",
+            "max_tokens": 5,
+            "messages": [{"role": "user", "content": "Hello"}],
+            "tools": [{"name": "f", "input_schema": {"type": "object", "x": vec![0; values]}}],
+        })
+    };
+    assert_eq!(gateway.messages(&question(4000)).await.status, 200);
+    for _ in 0..2 {
+        let refused = gateway.messages(&question(6000)).await;
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.json()["error"]["type"], "overloaded_error");
+        assert!(!refused.header("retry-after").is_empty());
+        // What the call before took was given back.
+        assert_eq!(gateway.messages(&question(4000)).await.status, 200);
+    }
+    let mut spliced = openai("fast");
+    spliced["metadata"] = json!({"x": vec![0; 6000]});
+    assert_eq!(gateway.chat(&spliced).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_of_too_many_values_is_too_large() {
+    let gateway = Workshop::new().start().await;
+    let mut question = openai("fast");
+    question["metadata"] = json!({"x": vec![0; 1_000_000]});
+    let refused = gateway.chat(&question).await;
+    assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let text = refused.text();
+    assert!(text.contains("more than 1000000 JSON values"), "{text}");
+}
+
+#[tokio::test]
+async fn large_answers_share_a_room_and_small_ones_need_none() {
+    let message = |text: &str| {
+        let choice = json!({
+            "index": 0,
+            "finish_reason": "stop",
+            "message": {"role": "assistant", "content": text},
+        });
+        json!({"id": "x", "object": "chat.completion", "model": "m", "choices": [choice]})
+            .to_string()
+    };
+    let json_answer = |text: &str| {
+        let body = message(text);
+        Act::answer("200 OK", "content-type: application/json\r\n", &body)
+    };
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+                content-length: 300000\r\n\r\n";
+    let stalls = format!("{head}{}", " ".repeat(270_000));
+    let stalling = RawUpstream::start(vec![Act::text(&stalls), Act::Hold]).await;
+    let large = RawUpstream::start(vec![json_answer(&"x".repeat(200_000))]).await;
+    let small = RawUpstream::start(vec![json_answer("x")]).await;
+    let commas = RawUpstream::start(vec![json_answer(&",".repeat(10_000))]).await;
+    let long = format!("data: {}", " ".repeat(200_000));
+    let unfinished = vec![Act::event_stream(), Act::text(&long), Act::Hold];
+    let unfinished = RawUpstream::start(unfinished).await;
+    let mut workshop = Workshop::new()
+        .without_circuit_breakers()
+        .row("stalling", "openai", "m", &stalling.base_url())
+        .row("large", "openai", "m", &large.base_url())
+        .row("small", "openai", "m", &small.base_url())
+        .row("commas", "openai", "m", &commas.base_url())
+        .row("unfinished", "openai", "m", &unfinished.base_url());
+    workshop.limits.answers_bytes = 320 * 1024;
+    let gateway = workshop.start().await;
+    let question = openai("stalling").to_string();
+    let mut holder = TcpStream::connect(&gateway.address)
+        .await
+        .expect("a connection");
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{question}",
+        api_key(1),
+        question.len()
+    );
+    holder
+        .write_all(request.as_bytes())
+        .await
+        .expect("a request");
+    let refused = until(&gateway, &openai("large"), StatusCode::SERVICE_UNAVAILABLE).await;
+    assert_eq!(refused.json()["error"]["code"], "overloaded");
+    assert!(!refused.header("retry-after").is_empty());
+    let before = large.connections();
+    let refused = gateway.chat(&openai("large")).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(large.connections(), before + 1, "no retries");
+    let refused = gateway.chat(&streamed(openai("unfinished"))).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(gateway.chat(&openai("small")).await.status, StatusCode::OK);
+    drop(holder);
+    until(&gateway, &openai("large"), StatusCode::OK).await;
+    // Passed through, it is not parsed; translated, it is.
+    assert_eq!(gateway.chat(&openai("commas")).await.status, StatusCode::OK);
+    let parsed = gateway.messages(&anthropic("commas")).await;
+    assert_eq!(parsed.status, StatusCode::SERVICE_UNAVAILABLE);
 }

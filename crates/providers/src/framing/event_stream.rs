@@ -16,8 +16,9 @@ use crate::error::{ErrorKind, ProviderError};
 /// The media type of such a stream.
 pub const MEDIA_TYPE: &str = "application/vnd.amazon.eventstream";
 
-/// How large a frame may be unless told otherwise. AWS keeps its own below 24 MiB.
-pub const MAX_FRAME_BYTES: usize = 24 << 20;
+/// How large a frame may be unless told otherwise. AWS keeps its own below 24 MiB,
+/// those of a chat far below.
+pub const MAX_FRAME_BYTES: usize = 16 << 20;
 
 /// Two lengths and their checksum.
 const PRELUDE_BYTES: usize = 12;

@@ -6,7 +6,7 @@
 use crate::error::{ErrorKind, ProviderError};
 
 /// The largest item that is taken.
-const MAX_ITEM_BYTES: usize = 64 << 20;
+const MAX_ITEM_BYTES: usize = 16 << 20;
 
 /// Cuts an array into items. Linear in the bytes, and bounded by the largest item.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ impl Parser {
 
     fn inside_item(&mut self, byte: u8) -> Result<(), ProviderError> {
         if self.item.len() == MAX_ITEM_BYTES {
-            return Err(malformed("a chunk of the stream is larger than 64 MiB"));
+            return Err(malformed("a chunk of the stream is larger than 16 MiB"));
         }
         self.item.push(byte);
         if self.is_inside_text {

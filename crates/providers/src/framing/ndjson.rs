@@ -4,9 +4,9 @@ use memchr::memchr;
 
 use crate::error::{ErrorKind, ProviderError};
 
-/// How large a line may be unless told otherwise: 32 MiB, as for an event of a stream of
-/// server-sent events.
-pub const MAX_LINE_BYTES: usize = 32 << 20;
+/// How large a line may be unless told otherwise: 16 MiB, as for a frame of
+/// an event stream.
+pub const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// A stream that cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

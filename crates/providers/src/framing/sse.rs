@@ -111,6 +111,12 @@ impl Parser {
         Self::with_limit(MAX_EVENT_BYTES)
     }
 
+    /// How much is kept of an event whose end has not come, in bytes.
+    #[must_use]
+    pub const fn unfinished(&self) -> usize {
+        self.line.len() + self.data.len()
+    }
+
     /// Begins a stream whose lines and event data are bounded by `limit` bytes each.
     #[must_use]
     pub const fn with_limit(limit: usize) -> Self {

@@ -19,6 +19,9 @@ use crate::protocol::openai_responses::state;
 /// that what is kept of them stays small.
 const MAX_MEMBERS: usize = 1000;
 
+/// How long `model`, `models` and `stream` may be, in bytes: each is read into memory.
+const LONGEST_READ: usize = 64 * 1024;
+
 /// A client's request body, scanned once: its top-level members and where they are.
 ///
 /// It answers what routing must know (`model`, `models`, `stream`, whether a
@@ -38,6 +41,7 @@ struct Scanned {
     is_stream: bool,
     tools: Tools,
     message_words: MessageWords,
+    values: usize,
 }
 
 /// What is noted of `tools`.
@@ -73,6 +77,7 @@ impl Envelope {
             is_stream: false,
             tools: Tools::default(),
             message_words: MessageWords::none(dialect),
+            values: 0,
         };
         let walked = scanned.walk(&body).and_then(|()| check_utf8(&body));
         walked.map_err(|broken| invalid_json(&body, broken))?;
@@ -155,6 +160,13 @@ impl Envelope {
         self.scanned.message_words
     }
 
+    /// How many JSON values the body holds, itself included: what it takes in memory once
+    /// it is parsed goes by them.
+    #[must_use]
+    pub fn values(&self) -> usize {
+        self.scanned.values
+    }
+
     /// The value of a top-level member, as the client wrote it: valid JSON without
     /// white space around it.
     #[must_use]
@@ -219,6 +231,7 @@ impl Scanned {
         if cursor.peek().is_some() {
             return Err(cursor.broken("expected nothing after the object"));
         }
+        self.values = cursor.values();
         Ok(())
     }
 
@@ -237,7 +250,14 @@ impl Scanned {
         let Some(member) = self.find(body, name) else {
             return Ok(None);
         };
-        serde_json::from_slice(&body[member.value()]).map_err(|_| InvalidCall {
+        let value = &body[member.value()];
+        if value.len() > LONGEST_READ {
+            return Err(InvalidCall {
+                message: format!("`{name}` must be no longer than {LONGEST_READ} bytes"),
+                parameter: Some(name.to_owned()),
+            });
+        }
+        serde_json::from_slice(value).map_err(|_| InvalidCall {
             message: format!("`{name}` must be {wanted}"),
             parameter: Some(name.to_owned()),
         })
@@ -285,6 +305,9 @@ impl Tools {
                 && !self.types.contains(kind)
             {
                 self.types.insert(kind.to_owned());
+            }
+            if self.types.len() > MAX_MEMBERS {
+                return Err(cursor.broken("more than 1,000 types of tools"));
             }
             has_next = cursor.next_item()?;
         }

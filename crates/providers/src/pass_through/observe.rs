@@ -142,6 +142,12 @@ impl StreamObserver {
         Ok(self.progress.observation(error))
     }
 
+    /// How much of an event is held whose end has not come, in bytes.
+    #[must_use]
+    pub const fn unfinished(&self) -> usize {
+        self.parser.unfinished()
+    }
+
     /// The tokens reported so far.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {

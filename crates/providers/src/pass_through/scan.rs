@@ -46,6 +46,8 @@ pub(super) struct Cursor<'a> {
     depth: u32,
     /// A bit for each open container, the innermost last: 1 for an object.
     kinds: u128,
+    /// How many values have begun.
+    values: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -55,11 +57,17 @@ impl<'a> Cursor<'a> {
             position: 0,
             depth: 0,
             kinds: 0,
+            values: 1,
         }
     }
 
     pub(super) const fn position(&self) -> usize {
         self.position
+    }
+
+    /// How many values have begun, the outermost and members' names left out of it.
+    pub(super) const fn values(&self) -> usize {
+        self.values
     }
 
     /// The next byte that is not white space; the cursor is put on it.
@@ -136,6 +144,7 @@ impl<'a> Cursor<'a> {
         }
         self.depth += 1;
         self.kinds = self.kinds << 1 | kind;
+        self.values += 1;
         Ok(true)
     }
 
@@ -146,6 +155,7 @@ impl<'a> Cursor<'a> {
         match self.peek() {
             Some(b',') => {
                 self.position += 1;
+                self.values += 1;
                 Ok(true)
             }
             Some(b'}') if is_in_object => Ok(self.close()),

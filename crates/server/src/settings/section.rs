@@ -106,6 +106,8 @@ pub struct LimitSettings {
     pub data_plane_body_bytes: usize,
     /// All data-plane request bodies that are held at once.
     pub data_plane_bodies_bytes: usize,
+    /// All answers that are held at once.
+    pub answers_bytes: usize,
     /// Own model configurations of one organisation.
     pub model_configurations_per_organization: u64,
     /// The length of their settings together, in bytes.

@@ -201,6 +201,7 @@ fn gateway_settings(settings: &Settings) -> anyhow::Result<gateway::Settings> {
         limits: Limits {
             request_body_bytes: settings.limits.data_plane_body_bytes,
             request_bodies_bytes: settings.limits.data_plane_bodies_bytes,
+            answers_bytes: settings.limits.answers_bytes,
             connect: seconds(settings.limits.connect_seconds),
             idle: seconds(settings.limits.idle_seconds),
             call: seconds(settings.limits.call_seconds),
