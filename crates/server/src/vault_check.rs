@@ -106,7 +106,7 @@ fn open_one(
         alias: alias.clone(),
         version: secret.version,
         purpose: Purpose::ProviderApiKey,
-        provider: configuration.settings.provider.clone(),
+        provider: target.provider.name.clone(),
         allowed_origin: target.origin.as_str().to_owned(),
     };
     vault.open_row(secret, key, &binding)?;

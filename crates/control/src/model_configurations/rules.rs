@@ -19,7 +19,8 @@ use crate::body::json::Json;
 use crate::error::{ApiError, FieldError};
 use crate::state::ControlState;
 
-/// Where a key may be sent: what its seal is bound to.
+/// Where a key may be sent: what its seal is bound to. The provider is the one that is
+/// called, which need not be the one that the configuration names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Destination {
     pub(crate) provider: &'static str,
@@ -81,8 +82,11 @@ pub(crate) async fn check(
 ) -> Result<Destination, ApiError> {
     let provider = catalog::provider(&settings.provider).ok_or_else(unknown_provider)?;
     let mut faults = parameter_faults(state, provider, settings);
+    let target = Target::new(settings);
+    // The key is of whoever is called, where the model's name leads to another provider.
+    let called = target.as_ref().map_or(provider, |target| target.provider);
     let credential = match key {
-        Key::New(secret) => match Credential::parse(provider, secret) {
+        Key::New(secret) => match Credential::parse(called, secret) {
             Ok(credential) => Some(credential),
             Err(error) => {
                 faults.push(Fault::value_error(&error.message).about("api_key"));
@@ -94,7 +98,7 @@ pub(crate) async fn check(
     if !faults.is_empty() {
         return Err(ApiError::invalid(faults));
     }
-    let target = Target::new(settings).map_err(|error| {
+    let target = target.map_err(|error| {
         let member = match error.parameter.as_deref() {
             Some("model") => "model",
             Some("provider") => "provider",
@@ -106,10 +110,10 @@ pub(crate) async fn check(
         auth::check(&target, credential).map_err(|error| key_needed(&error.message))?;
     }
     let destination = Destination {
-        provider: &provider.name,
+        provider: &called.name,
         origin: target.origin.as_str().to_owned(),
         is_catalog_origin: target.is_catalog_origin,
-        needs_key: provider.needs_key(),
+        needs_key: called.needs_key(),
     };
     if matches!(key, Key::None) {
         require_another_key(state, organization_id, &destination).await?;
@@ -198,7 +202,7 @@ pub(crate) fn require_same_destination(
     after: &Destination,
 ) -> Result<(), ApiError> {
     let stays = Target::new(before).is_ok_and(|target| {
-        target.origin.as_str() == after.origin && before.provider == after.provider
+        target.origin.as_str() == after.origin && target.provider.name == after.provider
     });
     if stays {
         return Ok(());

@@ -6,6 +6,7 @@ use http::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use testkit::application::{DataDir, TestApp};
+use testkit::simulator::serve::RunningSimulator;
 
 use crate::catalog_host::CatalogHost;
 use crate::support::{CHAT, CONFIGURATIONS, app, at_simulator, chat, create, eventually, said};
@@ -112,6 +113,38 @@ async fn an_own_slot_comes_before_the_operators_key_and_is_sticky() {
     let target = &resolved(&server, "extract_prompt").await["target"];
     assert_eq!(target["key"]["source"], "missing");
     assert!(target["problem"].as_str().unwrap().contains("openai"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_own_key_goes_where_the_model_s_name_leads() {
+    let simulator = RunningSimulator::start().await.unwrap();
+    let server = app().start().await.unwrap();
+    let client = server.client();
+    let mut row = at_simulator("routed", &simulator, "openai/simulated-chat");
+    row["provider"] = json!("litellm");
+    let id = create(&client, &row).await;
+    said(&client.post(CHAT, &chat("routed")).await.unwrap());
+
+    let path = format!("{CONFIGURATIONS}/{id}");
+    let renamed = json!({"model": "openai/gpt-test"});
+    let answer = client.send(Method::PATCH, &path, Some(&renamed)).await;
+    assert_eq!(answer.unwrap().status, 200);
+    said(&client.post(CHAT, &chat("routed")).await.unwrap());
+    // The same host, but a key of another provider.
+    let unrouted = json!({"model": "simulated-chat"});
+    let answer = client.send(Method::PATCH, &path, Some(&unrouted)).await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.status, 422, "{}", answer.text());
+    assert!(
+        answer.text().contains("another provider"),
+        "{}",
+        answer.text()
+    );
+    let mut with_key = unrouted;
+    with_key["api_key"] = json!("sk-of-the-proxy-0123456789");
+    let answer = client.send(Method::PATCH, &path, Some(&with_key)).await;
+    assert_eq!(answer.unwrap().status, 200);
+    said(&client.post(CHAT, &chat("routed")).await.unwrap());
 }
 
 /// Writes the configuration file anew, and lets the server read it.
