@@ -199,7 +199,7 @@ fn of_slot(state: &SlotState, provider: &'static str) -> KeySource {
 }
 
 /// Calls with the same secret share connections; so do all calls with the operator's
-/// key. Without a key, connections are kept apart by caller.
+/// key for one provider, of whom several may be reached at one origin. Without a key, connections are kept apart by caller.
 pub(super) fn pool_key(key: &KeySource, target: &Target) -> Option<Arc<PoolKey>> {
     let reference = match key {
         KeySource::Own(reference) | KeySource::Slot(reference) | KeySource::Platform(reference) => {
@@ -214,7 +214,7 @@ pub(super) fn pool_key(key: &KeySource, target: &Target) -> Option<Arc<PoolKey>>
         KeyReference::Own { alias, .. } | KeyReference::Slot { alias, .. } => {
             Partition::Secret(alias.clone())
         }
-        KeyReference::Platform { .. } => Partition::Platform,
+        KeyReference::Platform { provider } => Partition::Platform(provider),
         KeyReference::SystemDefault {
             model_configuration_id,
             ..

@@ -26,8 +26,8 @@ pub(crate) struct PoolKey {
 pub(crate) enum Partition {
     /// Calls with this secret, which belongs to one organisation.
     Secret(Alias),
-    /// Calls with the operator's key.
-    Platform,
+    /// Calls with the operator's key for the provider of this name.
+    Platform(&'static str),
     /// Calls with the key that the operator gave to one system default.
     SystemDefault(ModelConfigurationId),
     /// Calls of one organisation without any credential.

@@ -167,3 +167,24 @@ async fn a_slot_pays_only_for_providers_that_take_its_kind_of_credential() {
     }
     assert!(shown(&ledger).is_empty());
 }
+
+#[tokio::test]
+async fn a_refused_key_of_the_operator_s_rests_alone_at_its_origin() {
+    let (_, workshop) = workshop();
+    // Both providers are reached at api.openai.com.
+    let mut workshop = workshop.add("refused", "litellm", "fault:401", json!({}), |row| {
+        row.key = None;
+    });
+    let key = (
+        "litellm".to_owned(),
+        "canary-of-litellm-0123456789".to_owned(),
+    );
+    workshop.platform_keys.extend([key]);
+    let gateway = workshop.start().await;
+    let refused = ask(&gateway, 1, "refused").await;
+    assert_eq!(refused.json()["error"]["code"], "provider_authentication");
+    let refused = ask(&gateway, 1, "refused").await;
+    assert_eq!(refused.json()["error"]["code"], "circuit_open");
+    let answer = ask(&gateway, 1, "default").await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+}
