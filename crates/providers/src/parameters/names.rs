@@ -60,6 +60,12 @@ fn is_connection_header(lower: &str) -> bool {
         "forwarded",
         "via",
         "idempotency-key",
+        // Some servers take these for the method or the path of the request.
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "x-original-url",
+        "x-rewrite-url",
     ];
     NAMES.contains(&lower)
         || lower.starts_with("proxy-")
