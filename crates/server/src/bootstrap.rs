@@ -70,7 +70,9 @@ async fn try_ensure_key(
             }
             (token.clone(), true)
         }
-        None if !organizations::list(database).await?.is_empty() => return Ok(None),
+        // An organisation may have been made from the command line before: what makes a
+        // start the first one is that nobody has a key yet.
+        None if api_keys::is_any(database).await? => return Ok(None),
         None => (ApiKeyToken::from_random(&random(entropy)), false),
     };
     let mut transaction = database.write().await?;

@@ -68,16 +68,57 @@ pub fn looseness(data_dir: &Path) -> Option<Looseness> {
 /// # Errors
 /// When the database cannot be reached.
 pub async fn open_existing(settings: &Settings) -> anyhow::Result<Option<Database>> {
-    let url = settings.database_url();
-    let file = url
-        .strip_prefix("sqlite:")
-        .map(|path| path.trim_start_matches("//"));
-    let is_missing = file.is_some_and(|path| {
-        let path = path.split('?').next().unwrap_or(path);
-        !std::path::Path::new(path).exists()
-    });
+    let is_missing = sqlite_file(&settings.database_url()).is_some_and(|file| !file.exists());
     if is_missing {
         return Ok(None);
     }
     open(settings).await.map(Some)
+}
+
+/// Where the database is, to be shown to a person: a file's whole path, or an address
+/// without its password and options.
+#[must_use]
+pub fn place(settings: &Settings) -> String {
+    let url = settings.database_url();
+    if let Some(file) = sqlite_file(&url) {
+        let whole = std::path::absolute(file);
+        return whole.map_or_else(
+            |_| file.display().to_string(),
+            |path| path.display().to_string(),
+        );
+    }
+    let Ok(mut url) = url::Url::parse(&url) else {
+        return "the database of `database.url`".to_owned();
+    };
+    // It fails where there is no host, and then there is no password either.
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.to_string()
+}
+
+/// The file of a SQLite database.
+fn sqlite_file(url: &str) -> Option<&Path> {
+    let path = url.strip_prefix("sqlite:")?.trim_start_matches("//");
+    Some(Path::new(path.split('?').next().unwrap_or(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+    use crate::settings::{SettingsSource, load};
+
+    #[test]
+    fn a_database_is_shown_without_its_password() {
+        for (url, shown) in [
+            ("sqlite:///var/lib/q.db?mode=rwc", "/var/lib/q.db"),
+            (
+                "postgres://quartermaster:secret@db.example/q?password=secret",
+                "postgres://quartermaster@db.example/q",
+            ),
+        ] {
+            let flags = vec![("database.url", url.to_owned())];
+            let settings = load(&SettingsSource { file: None, flags }).unwrap();
+            assert_eq!(place(&settings), shown);
+        }
+    }
 }

@@ -29,6 +29,12 @@ pub async fn by_digest(
     at_most_one(database.fetch(statement).await?, read)
 }
 
+/// Whether there is any key at all, revoked ones included.
+pub async fn is_any(database: &Database) -> Result<bool, StoreError> {
+    let statement = sqlx::query("SELECT id FROM api_keys LIMIT 1");
+    Ok(!database.fetch(statement).await?.is_empty())
+}
+
 /// An organisation's keys, oldest first, revoked ones included.
 pub async fn list(
     database: &Database,

@@ -84,7 +84,7 @@ impl ApiKey {
 
 impl Create {
     async fn run(self) -> anyhow::Result<()> {
-        let database = direct::open(&self.settings).await?;
+        let database = direct::open_or_make(&self.settings).await?;
         let organization = direct::organization(&database, &self.organization).await?;
         let scopes: BTreeSet<Scope> = if self.scopes.is_empty() {
             Scope::WITHIN_ORGANIZATION.into()

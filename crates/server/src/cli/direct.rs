@@ -11,13 +11,35 @@ use store::{Database, WriteTransaction};
 
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::database;
+use crate::settings::Settings;
 
-use super::SettingsArguments;
+use super::{SettingsArguments, output};
 
-/// Opens the database that the settings name.
+/// Opens the database that the settings name. Makes none: a directory that was mistyped
+/// would get an empty one, which then looks like the right one.
 pub(super) async fn open(arguments: &SettingsArguments) -> anyhow::Result<Database> {
+    open_existing(&arguments.load()?).await
+}
+
+/// The same with settings that were read before.
+pub(super) async fn open_existing(settings: &Settings) -> anyhow::Result<Database> {
+    let found = database::open_existing(settings).await?;
+    found.with_context(|| {
+        format!(
+            "there is no database yet at {}; `quartermaster serve` makes it (--data-dir or \
+             --config name another place)",
+            database::place(settings)
+        )
+    })
+}
+
+/// Opens the database, or makes it: an installation may be prepared before its first
+/// start. Says where it is, for a person to see that it is the right one.
+pub(super) async fn open_or_make(arguments: &SettingsArguments) -> anyhow::Result<Database> {
     let settings = arguments.load()?;
-    database::open(&settings).await
+    let database = database::open(&settings).await?;
+    output::explain(&format!("database: {}", database::place(&settings)));
+    Ok(database)
 }
 
 /// A new identifier.

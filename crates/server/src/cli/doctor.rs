@@ -1,12 +1,16 @@
 //! `quartermaster doctor`: what may be wrong, and what to do about it.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 use domain::clock::Clock;
 use jiff::Timestamp;
 use providers::catalog;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{SettingsArguments, output};
 use crate::clock::SystemClock;
@@ -30,6 +34,11 @@ pub(super) struct Doctor {
     #[command(flatten)]
     settings: SettingsArguments,
 }
+
+/// How long whoever has a listener's address may take to say who it is.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+/// How much of its answer is read.
+const PROBE_BYTES: u64 = 16 * 1024;
 
 /// What one check found.
 enum Finding {
@@ -58,16 +67,8 @@ impl Doctor {
             }
         };
         report.add("settings", &check_settings(&settings))?;
-        let server = &settings.server;
-        let listeners = [
-            ("server.listen", Some(server.listen)),
-            ("server.control_listen", server.control_listen),
-            ("server.metrics_listen", server.metrics_listen),
-        ];
-        for (setting, address) in listeners {
-            if let Some(address) = address {
-                report.add("address", &check_address(setting, address).await)?;
-            }
+        for listener in Listener::of(&settings) {
+            report.add("address", &listener.check().await)?;
         }
         report.add("data", &check_data_dir(&settings))?;
         report.add("clock", &check_clock())?;
@@ -132,17 +133,78 @@ fn check_settings(settings: &Settings) -> Finding {
     }
 }
 
-async fn check_address(setting: &str, address: SocketAddr) -> Finding {
-    match tokio::net::TcpListener::bind(address).await {
-        Ok(_) => Good(format!("{address} is free ({setting})")),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Good(format!(
-            "{address} is taken, by a running server or another program ({setting})"
-        )),
-        Err(error) => bad(
-            format!("{address}: {error}"),
-            &format!("choose another {setting}"),
-        ),
+/// One address that the server answers on.
+struct Listener {
+    setting: &'static str,
+    address: SocketAddr,
+    /// What a running Quartermaster answers there without a key, and a part of it.
+    probe: (&'static str, &'static str),
+}
+
+impl Listener {
+    /// Those that the settings name.
+    fn of(settings: &Settings) -> impl Iterator<Item = Self> {
+        const LIVE: (&str, &str) = ("/health/live", "\"version\"");
+        const METRICS: (&str, &str) = ("/metrics", "quartermaster_");
+        let server = &settings.server;
+        let listeners = [
+            ("server.listen", Some(server.listen), LIVE),
+            ("server.control_listen", server.control_listen, LIVE),
+            ("server.metrics_listen", server.metrics_listen, METRICS),
+        ];
+        listeners
+            .into_iter()
+            .filter_map(|(setting, address, probe)| {
+                Some(Self {
+                    setting,
+                    address: address?,
+                    probe,
+                })
+            })
     }
+
+    /// Free, or taken by a Quartermaster. Anything else keeps a server from starting.
+    async fn check(&self) -> Finding {
+        let Self {
+            setting, address, ..
+        } = self;
+        match tokio::net::TcpListener::bind(address).await {
+            Ok(_) => Good(format!("{address} is free ({setting})")),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                if self.is_quartermaster().await {
+                    return Good(format!("{address} is a running server's ({setting})"));
+                }
+                bad(
+                    format!("{address} is taken by another program ({setting})"),
+                    &format!("end it, or choose another {setting}"),
+                )
+            }
+            Err(error) => bad(
+                format!("{address}: {error}"),
+                &format!("choose another {setting}"),
+            ),
+        }
+    }
+
+    async fn is_quartermaster(&self) -> bool {
+        let (path, part) = self.probe;
+        let asking = ask(self.address, path);
+        let answered = tokio::time::timeout(PROBE_PATIENCE, asking).await;
+        let Ok(Ok(answer)) = answered else {
+            return false;
+        };
+        answer.starts_with("HTTP/1.1 200") && answer.contains(part)
+    }
+}
+
+/// The answer to a GET without a key, as much of it as tells who answers.
+async fn ask(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(PROBE_BYTES).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 fn check_data_dir(settings: &Settings) -> Finding {
@@ -211,11 +273,24 @@ async fn check_rows(database: &store::Database) -> Finding {
 async fn check_vault(settings: &Settings, database: &store::Database) -> Finding {
     match vault_setup::check(settings, database).await {
         Ok(what) => Good(what),
+        Err(error) if is_open_to_others(&settings.root_key_file()) => bad(
+            &error,
+            "the file itself need not be replaced: mend its owner and mode as said",
+        ),
         Err(error) => bad(
             &error,
             "put the root key file back from your copy, readable by the server only",
         ),
     }
+}
+
+/// Whether it is a file's owner or mode that keeps it from being used.
+fn is_open_to_others(file: &Path) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    std::fs::metadata(file).is_ok_and(|metadata| {
+        let has_other_owner = metadata.uid() != user && metadata.uid() != 0;
+        has_other_owner || metadata.mode() & 0o077 != 0
+    })
 }
 
 /// Whether the first provider that is called over the internet can be reached.

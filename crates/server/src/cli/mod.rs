@@ -126,6 +126,7 @@ pub fn main() -> ExitCode {
     };
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_reader_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::explain(&format!("error: {error:#}"));
             exit_code(&error)

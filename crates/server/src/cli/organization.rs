@@ -56,7 +56,7 @@ impl Create {
             (1..=255).contains(&name.chars().count()) && !name.chars().any(char::is_control),
             "a name has 1 to 255 characters and no control characters"
         );
-        let database = direct::open(&self.settings).await?;
+        let database = direct::open_or_make(&self.settings).await?;
         let row = Row {
             id: OrganizationId(direct::new_id()),
             name,

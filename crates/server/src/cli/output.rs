@@ -1,6 +1,6 @@
 //! What the commands say: results on standard output, everything else on standard error.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 use clap::ValueEnum;
 use serde_json::Value;
@@ -15,12 +15,30 @@ pub(super) enum Format {
     Json,
 }
 
+/// Whoever read standard output has had enough, as `head` does. That is no failure.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output is closed")]
+pub(super) struct ReaderLeft;
+
 /// Writes a result and a line break to standard output.
 ///
 /// # Errors
-/// When standard output is closed.
+/// When standard output cannot be written; where it was closed, the error holds
+/// [`ReaderLeft`].
 pub(super) fn result(text: &str) -> std::io::Result<()> {
-    writeln!(std::io::stdout().lock(), "{text}")
+    writeln!(std::io::stdout().lock(), "{text}").map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => std::io::Error::new(ErrorKind::BrokenPipe, ReaderLeft),
+        _ => error,
+    })
+}
+
+/// Whether a command ended because nobody reads on. A connection that broke is another
+/// thing, though the system calls both a broken pipe.
+pub(super) fn is_reader_gone(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+        .is_some_and(|inner| inner.is::<ReaderLeft>())
 }
 
 /// Tells a person something, on standard error.

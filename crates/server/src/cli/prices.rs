@@ -11,6 +11,7 @@ use serde_json::json;
 use super::output::{self, Format};
 use super::{SettingsArguments, direct};
 use crate::clock::SystemClock;
+use crate::database;
 use crate::usage::prices;
 
 #[derive(Debug, Subcommand)]
@@ -65,8 +66,11 @@ impl Prices {
 
 impl List {
     async fn run(self) -> anyhow::Result<()> {
-        let database = direct::open(&self.settings).await?;
-        let table = current(&database).await?;
+        let table = match database::open_existing(&self.settings.load()?).await? {
+            Some(database) => current(&database).await?,
+            // Without a database, what a new one begins with.
+            None => prices::parse(prices::BUILT_IN)?,
+        };
         let list = table.list();
         match self.output {
             Format::Json => output::json(&serde_json::to_value(list)?)?,
@@ -118,7 +122,7 @@ impl Update {
     async fn run(self) -> anyhow::Result<()> {
         let table = read(&self.file)?;
         let count = table.list().prices.len();
-        let database = direct::open(&self.settings).await?;
+        let database = direct::open_or_make(&self.settings).await?;
         let mut transaction = database.write().await?;
         store::prices::put(&mut transaction, table.list(), SystemClock.now()).await?;
         transaction.commit().await?;

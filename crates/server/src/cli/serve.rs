@@ -50,6 +50,7 @@ impl Serve {
         let mut settings = settings::load(&source)?;
         telemetry::begin(settings.log.format);
         settings::warn_of_stray_variables();
+        let started_with = settings.clone();
         settings.server.max_connections = descriptors::affordable(settings.server.max_connections);
         let mut signals = Signals::listen()?;
         let hangups = Hangups::listen()?;
@@ -65,7 +66,7 @@ impl Serve {
         let server = wiring::assemble(&settings, &runtime).await?;
         let addresses = ports.addresses()?;
         let first_key = server.first_key.clone();
-        let reloads = reload_at(hangups, source, server.reload.clone());
+        let reloads = reload_at(hangups, source, started_with, server.reload.clone());
         let shutdown = runtime.shutdown.clone();
         runtime.tasks.spawn(async move {
             shutdown.run_until_cancelled(reloads).await;
@@ -81,21 +82,39 @@ impl Serve {
 }
 
 /// Reads the settings again at every SIGHUP. Those that cannot be used change nothing.
-async fn reload_at(mut hangups: Hangups, source: SettingsSource, reload: Reload) {
+async fn reload_at(
+    mut hangups: Hangups,
+    source: SettingsSource,
+    started_with: Settings,
+    reload: Reload,
+) {
     loop {
         hangups.next().await;
         let taken = match settings::load(&source) {
-            Ok(settings) => reload.take_in(&settings).await,
+            Ok(settings) => reload.take_in(&settings).await.map(|()| settings),
             Err(error) => Err(error.into()),
         };
         match taken {
-            Ok(()) => tracing::info!(
-                "settings read again: platform credentials, system model configurations, roles"
-            ),
+            Ok(settings) => {
+                tracing::info!(
+                    "settings read again: platform credentials, system model configurations, roles"
+                );
+                warn_of_waiting(&settings::waiting_for_restart(&started_with, &settings));
+            }
             Err(error) => {
                 tracing::error!("settings cannot be used, and nothing was changed: {error:#}");
             }
         }
+    }
+}
+
+/// Says which settings were changed to no avail.
+fn warn_of_waiting(settings: &[String]) {
+    if !settings.is_empty() {
+        tracing::warn!(
+            settings.changed = settings.join(", "),
+            "these settings changed too, and hold only from the next start on"
+        );
     }
 }
 

@@ -3,6 +3,8 @@
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use store::usage::Period;
 
@@ -36,11 +38,11 @@ enum UsageCommand {
 
 #[derive(Debug, Args)]
 struct Recompute {
-    /// From this time on, e.g. 2026-11-01T00:00:00Z
-    #[arg(long)]
+    /// From this time on, e.g. 2026-11-01 or 2026-11-01T12:00:00Z (UTC where no offset is said)
+    #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<Timestamp>,
     /// Before this time
-    #[arg(long)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     to: Option<Timestamp>,
     #[command(flatten)]
     settings: SettingsArguments,
@@ -236,10 +238,41 @@ impl Calls {
     }
 }
 
+/// A time as `GET /v1/usage` takes one: with or without an offset, or a date alone.
+fn time(text: &str) -> Result<Timestamp, String> {
+    let text = text.trim();
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let civil: Option<DateTime> = text.parse().ok();
+    let civil = civil.or_else(|| Some(text.parse::<Date>().ok()?.at(0, 0, 0, 0)));
+    civil
+        .and_then(|civil| TimeZone::UTC.to_timestamp(civil).ok())
+        .ok_or_else(|| "neither a date (2026-11-01) nor a time (2026-11-01T12:00:00Z)".to_owned())
+}
+
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time;
+
+    #[test]
+    fn a_date_is_its_midnight_in_utc() {
+        let midnight = "2026-11-24T00:00:00Z".parse();
+        for text in [
+            "2026-11-24",
+            "2026-11-24T00:00:00",
+            "2026-11-24T01:00:00+01:00",
+        ] {
+            assert_eq!(time(text).ok(), midnight.as_ref().ok().copied(), "{text}");
+        }
+        assert!(time("yesterday").is_err());
     }
 }

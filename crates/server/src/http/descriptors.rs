@@ -6,7 +6,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 const OTHERS: u64 = 256;
 
 /// Raises this process's own limit as far as the system lets it, and gives how many of
-/// the `wanted` connections it has descriptors for. Fewer are said in the log: to answer
+/// the `wanted` connections it has descriptors for. Far fewer are said in the log: to answer
 /// 503 beyond them is better than to fail wherever the next descriptor is needed.
 pub fn affordable(wanted: usize) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
@@ -18,16 +18,27 @@ pub fn affordable(wanted: usize) -> usize {
         return wanted;
     };
     let connections = wanted.min(fitting(allowed));
-    if connections < wanted {
-        tracing::info!(
+    if is_far_below(connections, wanted) {
+        tracing::warn!(
             descriptors.allowed = allowed,
             connections.wanted = wanted,
             connections.allowed = connections,
             "the system's limit of file descriptors allows fewer connections than \
              server.max_connections; raise it (LimitNOFILE=, ulimit -n) for more"
         );
+    } else if connections < wanted {
+        tracing::debug!(
+            descriptors.allowed = allowed,
+            connections.allowed = connections,
+            "the system's limit of file descriptors allows nearly server.max_connections"
+        );
     }
     connections
+}
+
+/// A little fewer is what most systems allow, and nobody's concern.
+const fn is_far_below(connections: usize, wanted: usize) -> bool {
+    connections < wanted / 2
 }
 
 /// How many connections `descriptors` suffice for; always some.
@@ -38,12 +49,19 @@ fn fitting(descriptors: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::fitting;
+    use super::{fitting, is_far_below};
 
     #[test]
     fn a_connection_takes_two_descriptors_beside_the_process_s_own() {
         assert_eq!(fitting(20_256), 10_000);
         assert_eq!(fitting(1024), 384);
         assert_eq!(fitting(64), 16);
+    }
+
+    #[test]
+    fn only_much_less_than_was_asked_for_is_worth_a_warning() {
+        assert!(!is_far_below(9872, 10_000));
+        assert!(!is_far_below(5000, 10_000));
+        assert!(is_far_below(4999, 10_000));
     }
 }

@@ -184,6 +184,12 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         let message = "`telemetry.sample_ratio` is not a number from 0 to 1";
         return Err(SettingsError(message.to_owned()));
     }
+    let collector = settings.telemetry.otlp_endpoint.as_deref();
+    if collector.is_some_and(|endpoint| !is_http_address(endpoint)) {
+        let message = "`telemetry.otlp_endpoint` is not an address that begins with `http://` or \
+                       `https://`, such as `http://127.0.0.1:4318`";
+        return Err(SettingsError(message.to_owned()));
+    }
     let url = settings.database_url();
     if !["sqlite:", "postgres:", "postgresql:"]
         .iter()
@@ -208,6 +214,12 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         }
     }
     Ok(())
+}
+
+/// Whether a text is a whole address with a host.
+fn is_http_address(text: &str) -> bool {
+    url::Url::parse(text)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 /// Whether a text says where a key is, rather than being one.

@@ -107,6 +107,33 @@ fn ids_and_keys_stand_alone_on_standard_output() {
 }
 
 #[test]
+fn only_what_makes_something_makes_a_database_and_says_where() {
+    let place = DataDir::temporary().unwrap();
+    let app = app().data_dir(&place);
+    let database = place.path().join("quartermaster.db");
+    for listing in [
+        &["organization", "list"][..],
+        &["api-key", "list"],
+        &["usage", "recompute"],
+        &["vault", "status"],
+    ] {
+        let output = run(&app, listing);
+        assert_eq!(output.status.code(), Some(1), "{listing:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains("there is no database yet at /"), "{said}");
+        assert!(said.contains(database.to_str().unwrap()), "{said}");
+    }
+    let prices = run(&app, &["prices", "list"]);
+    assert!(prices.status.success(), "{}", text(&prices.stderr));
+    assert!(!database.exists());
+
+    let made = run(&app, &["organization", "create", "research"]);
+    let said = text(&made.stderr);
+    assert!(said.contains(database.to_str().unwrap()), "{said}");
+    assert!(database.exists());
+}
+
+#[test]
 fn listings_are_tables_for_people() {
     let app = fresh();
     only_line(&run(&app, &["organization", "create", "research"]));
@@ -183,6 +210,73 @@ fn doctor_finds_what_is_wrong() {
         "{}",
         text(&bad.stdout)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tells_a_running_server_from_another_program() {
+    let place = DataDir::temporary().unwrap();
+    let server = app().data_dir(&place).start().await.unwrap();
+    let beside = |address: &str| {
+        run(
+            &app().data_dir(&place).setting("server.listen", address),
+            &["doctor", "--offline"],
+        )
+    };
+    let running = beside(server.address());
+    let said = text(&running.stdout);
+    assert!(running.status.success(), "{said}");
+    assert!(said.contains("is a running server's"), "{said}");
+
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = beside(&other.local_addr().unwrap().to_string());
+    let said = text(&taken.stdout);
+    assert_eq!(taken.status.code(), Some(1), "{said}");
+    assert!(said.contains("FAIL  address"), "{said}");
+    assert!(said.contains("taken by another program"), "{said}");
+}
+
+#[tokio::test]
+async fn doctor_does_not_send_for_a_copy_where_a_mode_is_wrong() {
+    let place = DataDir::temporary().unwrap();
+    let builder = app().data_dir(&place);
+    let mut server = builder.clone().start().await.unwrap();
+    server.terminate().unwrap();
+    server.wait().await.unwrap();
+    let file = place.path().join("root.key");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let said = text(&run(&builder, &["doctor", "--offline"]).stdout);
+    assert!(said.contains("chmod 600"), "{said}");
+    assert!(!said.contains("from your copy"), "{said}");
+    std::fs::remove_file(&file).unwrap();
+    let said = text(&run(&builder, &["doctor", "--offline"]).stdout);
+    assert!(said.contains("from your copy"), "{said}");
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    let place = DataDir::temporary().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_quartermaster"))
+        .args(["prices", "list", "--data-dir"])
+        .arg(place.path())
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    assert_eq!(text(&ran.stderr), "US dollars for a million tokens\n");
+}
+
+#[test]
+fn dates_are_taken_where_times_are() {
+    let app = fresh();
+    only_line(&run(&app, &["organization", "create", "research"]));
+    let dates = ["--from", "2026-11-01", "--to", "2026-11-24"];
+    let recomputed = run(&app, &[&["usage", "recompute"], &dates[..]].concat());
+    assert!(recomputed.status.success(), "{}", text(&recomputed.stderr));
+    let refused = run(&app, &["usage", "recompute", "--from", "yesterday"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("2026-11-01"));
 }
 
 #[test]

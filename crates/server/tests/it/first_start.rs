@@ -59,6 +59,28 @@ async fn the_first_start_prints_a_curl_line_that_works_without_a_providers_key()
     );
 }
 
+/// What the command line made before is no start: nobody has a key yet.
+#[tokio::test]
+async fn a_first_start_after_an_organization_was_made_prints_a_key_all_the_same() {
+    let data_dir = DataDir::temporary().unwrap();
+    let builder = app().data_dir(&data_dir).without_bootstrap_key();
+    let made = builder
+        .run(&["organization", "create", "research"])
+        .unwrap();
+    assert!(made.status.success());
+    let server = builder.clone().start().await.unwrap();
+    crate::support::eventually(std::time::Duration::from_secs(5), async || {
+        server.output().contains("curl")
+    })
+    .await;
+    let key = key_in(curl_line(&server.output()));
+    let client = server.stranger().with_key(&key);
+    said(&client.post(CHAT, &chat("simulated")).await.unwrap());
+    let organizations = builder.run(&["organization", "list"]).unwrap();
+    let organizations = String::from_utf8(organizations.stdout).unwrap();
+    assert!(organizations.contains("default"), "{organizations}");
+}
+
 /// The line must work whatever the settings say, also where the stand-in is not there.
 #[tokio::test]
 async fn the_curl_line_fits_the_settings() {

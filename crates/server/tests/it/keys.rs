@@ -233,6 +233,14 @@ async fn a_hangup_reads_keys_defaults_and_roles_again_and_a_broken_file_changes_
         );
     }
 
+    // What a running server does not take in is named.
+    assert!(!server.log().contains("next start"), "{}", server.log());
+    reload(
+        &server,
+        &format!("{changed}[limits]\ncall_seconds = 1234\n"),
+    );
+    eventually(LIMIT, async || server.log().contains("limits.call_seconds")).await;
+
     // The last good word: the role goes, and with it the configuration.
     reload(&server, &settings(""));
     eventually(LIMIT, async || {

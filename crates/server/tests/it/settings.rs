@@ -157,6 +157,10 @@ fn an_unknown_key_is_an_error_that_names_the_nearest() {
             "env:NAME",
         ),
         (app().setting("database.url", "mysql://x"), "postgres://"),
+        (
+            app().setting("telemetry.otlp_endpoint", "localhost:4318"),
+            "`telemetry.otlp_endpoint` is not an address that begins with `http://`",
+        ),
     ] {
         let output = app.run(&["serve", "--listen", "127.0.0.1:0"]).unwrap();
         let text = String::from_utf8(output.stderr).unwrap();

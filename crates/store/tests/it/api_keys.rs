@@ -9,11 +9,13 @@ on_both_engines! {
     async fn a_key_is_found_by_its_digest_only(fixture) {
         let database = &fixture.database;
         let owner = add_organization(database, 1).await;
+        assert!(!api_keys::is_any(database).await.unwrap());
         let mut key = api_key(1, owner);
         key.scopes = Scope::ALL.into_iter().collect();
         commit(database, async |transaction| api_keys::insert(transaction, &key, &[7; 32]).await)
             .await
             .unwrap();
+        assert!(api_keys::is_any(database).await.unwrap());
         let found = api_keys::by_digest(database, &[7; 32]).await.unwrap();
         assert_eq!(found, Some(key.clone()));
         assert_eq!(api_keys::by_digest(database, &[8; 32]).await.unwrap(), None);

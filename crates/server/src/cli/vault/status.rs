@@ -4,9 +4,8 @@ use clap::Args;
 use serde_json::{Value, json};
 use vault::operations::status::{self, CanaryState, RootKeyStatus, VaultStatus};
 
-use crate::cli::SettingsArguments;
 use crate::cli::output::{self, Format};
-use crate::database;
+use crate::cli::{SettingsArguments, direct};
 use crate::sealed_storage::StoreSealedStorage;
 
 /// Show the root keys and whether everything stored can be opened
@@ -33,10 +32,7 @@ pub(in crate::cli) struct Status {
 impl Status {
     pub(in crate::cli) async fn run(self) -> anyhow::Result<()> {
         let settings = self.settings.load()?;
-        let database = database::open_existing(&settings).await?;
-        let Some(database) = database else {
-            anyhow::bail!("there is no database yet; `quartermaster serve` makes it");
-        };
+        let database = direct::open_existing(&settings).await?;
         let storage = StoreSealedStorage::new(database);
         let status = status::status(&storage, &settings.root_key_file()).await?;
         match self.output {
