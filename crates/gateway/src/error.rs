@@ -148,10 +148,11 @@ impl CallError {
         )
     }
 
-    pub(crate) fn configuration_not_found(selector: &str) -> Self {
+    /// A configuration that the caller does not have, named in `parameter`.
+    pub(crate) fn configuration_not_found(parameter: &str, selector: &str) -> Self {
         let shown: String = selector.chars().take(255).collect();
         Self {
-            parameter: Some("model".to_owned()),
+            parameter: Some(parameter.to_owned()),
             ..Self::refused(
                 StatusCode::NOT_FOUND,
                 "model_configuration_not_found",
@@ -175,10 +176,10 @@ impl CallError {
         }
     }
 
-    /// A role that nobody has given a configuration.
-    pub(crate) fn role_not_assigned(role: AgentRole) -> Self {
+    /// A role that nobody has given a configuration, named in `parameter`.
+    pub(crate) fn role_not_assigned(parameter: &str, role: AgentRole) -> Self {
         Self {
-            parameter: Some("model".to_owned()),
+            parameter: Some(parameter.to_owned()),
             ..Self::refused(
                 StatusCode::NOT_FOUND,
                 "agent_role_not_assigned",

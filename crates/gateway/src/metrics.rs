@@ -29,6 +29,12 @@ pub struct Metrics {
     circuit_openings: Family<OpeningLabels, Counter>,
     circuit_skips: Family<OpeningLabels, Counter>,
     budgets: Family<BudgetLabels, Counter>,
+    limited: Family<LimitLabels, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -135,6 +141,7 @@ impl Metrics {
             circuit_openings: Family::default(),
             circuit_skips: Family::default(),
             budgets: Family::default(),
+            limited: Family::default(),
         };
         registry.register(
             "quartermaster_calls",
@@ -170,6 +177,11 @@ impl Metrics {
             "quartermaster_budget_calls",
             "Calls that met a budget: let through with a warning (soft) or refused (hard)",
             metrics.budgets.clone(),
+        );
+        registry.register(
+            "quartermaster_limited_calls",
+            "Calls refused by a limit of an API key or organization, by what was used up",
+            metrics.limited.clone(),
         );
         metrics.register_circuits(registry);
         metrics
@@ -226,6 +238,11 @@ impl Metrics {
         let reason = reason.as_str();
         let labels = OpeningLabels { provider, reason };
         self.circuit_skips.get_or_create(&labels).inc();
+    }
+
+    /// A limit of our own refused a call.
+    pub(crate) fn limit_refuses(&self, limit: &'static str) {
+        self.limited.get_or_create(&LimitLabels { limit }).inc();
     }
 
     /// The series of a provider.

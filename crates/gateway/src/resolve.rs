@@ -51,12 +51,13 @@ pub(crate) fn resolve(
 ) -> Result<Plan, CallError> {
     let named_role = role_header(headers)?;
     let listed = envelope.models();
-    let listed_selectors = listed.unwrap_or_default().iter().map(String::as_str);
-    let selectors = envelope.model().into_iter().chain(listed_selectors);
+    let selected = envelope.model().map(|selector| ("model", selector));
+    let listed_selectors = listed.unwrap_or_default().iter();
+    let listed_selectors = listed_selectors.map(|selector| ("models", selector.as_str()));
     let mut targets = Vec::with_capacity(3);
     let mut role = None;
-    for selector in selectors {
-        let selected = select(snapshot, caller.organization_id, selector)?;
+    for (member, selector) in selected.into_iter().chain(listed_selectors) {
+        let selected = select(snapshot, caller.organization_id, member, selector)?;
         if targets.is_empty() {
             role = selected.role.or(named_role);
         }
@@ -82,26 +83,28 @@ pub(crate) fn resolve(
     })
 }
 
-/// What a selector means for an organisation: `role:<agent role>`, an id, or an exact name.
+/// What a selector, which stands in `member` of the request, means for an organisation:
+/// `role:<agent role>`, an id, or an exact name.
 ///
 /// # Errors
 /// When there is no such thing for this organisation.
 pub(crate) fn select<'snapshot>(
     snapshot: &'snapshot Snapshot,
     organization_id: OrganizationId,
+    member: &str,
     selector: &str,
 ) -> Result<Selected<'snapshot>, CallError> {
     let Some(name) = selector.strip_prefix(ROLE_PREFIX) else {
         let entry = snapshot.select(organization_id, selector);
-        let entry = entry.ok_or_else(|| CallError::configuration_not_found(selector))?;
+        let entry = entry.ok_or_else(|| CallError::configuration_not_found(member, selector))?;
         return Ok(Selected { entry, role: None });
     };
     let unknown = |error: domain::agent_role::UnknownAgentRole| {
-        CallError::role_not_found("model", &error.to_string())
+        CallError::role_not_found(member, &error.to_string())
     };
     let role: AgentRole = name.parse().map_err(unknown)?;
     let entry = snapshot.role(organization_id, role).entry;
-    let entry = entry.ok_or_else(|| CallError::role_not_assigned(role))?;
+    let entry = entry.ok_or_else(|| CallError::role_not_assigned(member, role))?;
     Ok(Selected {
         entry,
         role: Some(role),

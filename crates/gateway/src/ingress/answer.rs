@@ -86,7 +86,8 @@ pub(crate) fn failure(
     response
 }
 
-fn say_what_happened(dialect: WireFormat, meter: &CallMeter, headers: &mut HeaderMap) {
+/// Which configuration and provider, how many attempts, what is left of the limits.
+pub(super) fn say_what_happened(dialect: WireFormat, meter: &CallMeter, headers: &mut HeaderMap) {
     if let Some(entry) = meter.entry() {
         let id = entry.id().to_string();
         insert_text(headers, MODEL_CONFIGURATION, &id);

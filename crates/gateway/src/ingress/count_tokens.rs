@@ -85,6 +85,7 @@ async fn counted(
     meter.admitted(admit(gateway, &snapshot, &caller, &call, &plan)?);
     meter.takes_no_tokens();
     let entry = plan.targets.first().ok_or_else(CallError::model_missing)?;
+    meter.asks(entry);
     count(gateway, &call, caller.organization_id, entry, plan.deadline).await
 }
 
@@ -92,7 +93,7 @@ fn success(tokens: u64, mut meter: CallMeter) -> Response<Body> {
     let mut response = Response::new(Body::from(json!({"input_tokens": tokens}).to_string()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer::insert_request_id(DIALECT, meter.request_id(), headers);
+    answer::say_what_happened(DIALECT, &meter, headers);
     meter.call_ends(200, Outcome::Success);
     response
 }

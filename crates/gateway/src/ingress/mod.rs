@@ -21,10 +21,11 @@ use crate::serve::serve;
 
 /// Every route of the data plane, and its OpenAPI operations.
 pub fn router(gateway: Arc<Gateway>) -> (axum::Router, utoipa::openapi::OpenApi) {
-    let (served, document) = routes().with_state(gateway).split_for_parts();
+    let (served, document) = routes().split_for_parts();
     let router = served
         .method_not_allowed_fallback(unserved::wrong_method)
-        .merge(unserved::router());
+        .with_state(Arc::clone(&gateway))
+        .merge(unserved::router(gateway));
     (router, document)
 }
 

@@ -74,7 +74,7 @@ pub(super) async fn get(
     let dialect = dialect(&parts.headers);
     let snapshot = gateway.snapshot.load_full();
     let found = authenticate(&gateway, &snapshot, &parts).and_then(|caller| {
-        let selected = select(&snapshot, caller.organization_id, &selector)?;
+        let selected = select(&snapshot, caller.organization_id, "model", &selector)?;
         let id = match selected.role {
             Some(_) => selector.as_str(),
             None => selected.entry.name(),

@@ -1,15 +1,20 @@
 //! Paths and methods of the official clients that are not served, and what to do
 //! instead. Without these, a client shows a bare 404 and nobody learns why.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
+use axum::extract::State;
 use axum::routing::any;
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, Response, Uri};
 use providers::chat::WireFormat;
 
 use crate::error::CallError;
-use crate::meter::client_request_id;
+use crate::gateway::Gateway;
+use crate::ingress::answer::insert_request_id;
+use crate::meter::request_id;
 
 use WireFormat::{AnthropicMessages, OpenAiChat, OpenAiResponses};
 
@@ -55,20 +60,37 @@ const UNSERVED: [(&str, WireFormat, &str); 10] = [
 ];
 
 /// Answers each of them with a 404 that teaches.
-pub(super) fn router() -> Router {
+pub(super) fn router(gateway: Arc<Gateway>) -> Router {
     UNSERVED
         .iter()
         .fold(Router::new(), |router, (path, dialect, advice)| {
-            let answer = async move |headers: HeaderMap| {
-                let id = client_request_id(&headers).unwrap_or_default();
-                CallError::not_served(advice).into_response(*dialect, &id)
+            let answer = async move |State(gateway): State<Arc<Gateway>>, headers: HeaderMap| {
+                refuse(&gateway, *dialect, &headers, CallError::not_served(advice))
             };
             router.route(path, any(answer))
         })
+        .with_state(gateway)
+}
+
+/// An answer without a call still has an id, by which it can be asked about.
+fn refuse(
+    gateway: &Gateway,
+    dialect: WireFormat,
+    headers: &HeaderMap,
+    error: CallError,
+) -> Response<Body> {
+    let id = request_id(gateway, headers);
+    let mut response = error.into_response(dialect, &id);
+    insert_request_id(dialect, &id, response.headers_mut());
+    response
 }
 
 /// A path that is served, but not with this method.
-pub(super) async fn wrong_method(uri: Uri, headers: HeaderMap) -> Response<Body> {
+pub(super) async fn wrong_method(
+    State(gateway): State<Arc<Gateway>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response<Body> {
     let path = uri.path();
     let method = if path.starts_with("/v1/models") {
         "GET"
@@ -81,8 +103,7 @@ pub(super) async fn wrong_method(uri: Uri, headers: HeaderMap) -> Response<Body>
         _ => OpenAiChat,
     };
     let error = CallError::wrong_method(path, method);
-    let id = client_request_id(&headers).unwrap_or_default();
-    let mut response = error.into_response(dialect, &id);
+    let mut response = refuse(&gateway, dialect, &headers, error);
     response
         .headers_mut()
         .insert(ALLOW, HeaderValue::from_static(method));

@@ -110,7 +110,12 @@ pub(crate) fn admit(
         api_key: of_key.or(gateway.limits.api_key),
     };
     let admitted = gateway.rates.admit(bounds, || estimate(call, plan));
-    let rates = admitted.map_err(|exceeded| CallError::limit_exceeded(&exceeded))?;
+    let rates = admitted.map_err(|exceeded| {
+        gateway
+            .metrics
+            .limit_refuses(exceeded.standing.what.as_str());
+        CallError::limit_exceeded(&exceeded)
+    })?;
     Ok(Admitted { rates, budget })
 }
 
@@ -142,6 +147,7 @@ fn reserve(
         Err(refusal) => {
             let (Refusal::Spent(reached) | Refusal::Reserved(reached)) = &refusal;
             gateway.metrics.budget_is_reached(reached);
+            gateway.metrics.limit_refuses("budget");
             Err(CallError::budget_exceeded(&refusal, now))
         }
     }

@@ -62,6 +62,17 @@ pub(crate) enum What {
     Concurrency,
 }
 
+impl What {
+    /// As metrics call it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::Concurrency => "concurrency",
+        }
+    }
+}
+
 /// How much of a limit is left: what clients are told in `X-RateLimit-*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {

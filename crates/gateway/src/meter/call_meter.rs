@@ -176,6 +176,13 @@ impl CallMeter {
         });
     }
 
+    /// A provider is asked something that is no inference call: the answer says whom, and
+    /// nothing is booked.
+    pub(crate) fn asks(&mut self, entry: &Arc<Entry>) {
+        self.attempts += 1;
+        self.entry = Some(Arc::clone(entry));
+    }
+
     /// The first content, or the whole answer, is there.
     pub(crate) fn content_comes(&mut self) {
         self.time_to_first_byte = Some(self.started.elapsed());
@@ -397,7 +404,7 @@ pub(crate) fn request_id(gateway: &Gateway, headers: &HeaderMap) -> String {
 }
 
 /// The id that the client gave the request.
-pub(crate) fn client_request_id(headers: &HeaderMap) -> Option<String> {
+fn client_request_id(headers: &HeaderMap) -> Option<String> {
     client_id(headers.get("x-request-id"))
 }
 

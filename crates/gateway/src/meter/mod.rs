@@ -12,7 +12,7 @@ use providers::catalog::Protocol;
 use providers::chat::usage::Usage;
 use providers::error::ErrorKind;
 
-pub(crate) use call_meter::{CallMeter, client_request_id, request_id};
+pub(crate) use call_meter::{CallMeter, request_id};
 
 /// One attempt, recorded when the next one begins or the call ends.
 #[derive(Clone, Debug, PartialEq)]

@@ -58,11 +58,10 @@ impl Connector {
         timeout_at(deadline, self.connect_before(uri, deadline))
             .await
             .unwrap_or_else(|_| {
-                Err(UpstreamError::failed(
-                    ErrorKind::Timeout,
-                    format!("no connection to the provider within {limit:?}"),
-                ))
+                let message = format!("it did not come about within {limit:?}");
+                Err(UpstreamError::failed(ErrorKind::Timeout, message))
             })
+            .map_err(|error| error.towards(uri))
     }
 
     async fn connect_before(
@@ -123,10 +122,7 @@ async fn connect_tcp(
             }
             Ok(Err(error)) => failure = UpstreamError::connect(&error),
             Err(_) => {
-                failure = UpstreamError::failed(
-                    ErrorKind::Timeout,
-                    "no connection to the provider: its address does not answer",
-                );
+                failure = UpstreamError::failed(ErrorKind::Timeout, "its address does not answer");
             }
         }
     }

@@ -44,8 +44,16 @@ pub(super) enum EgressError {
     #[error("{0}")]
     Refused(String),
     /// The name does not resolve.
-    #[error("the host name does not resolve: {0}")]
+    #[error("its name does not resolve: {}", reason(.0))]
     Unresolved(std::io::Error),
+}
+
+/// Why a name does not resolve, without the phrase that the standard library puts before
+/// the system's own.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let phrase = "failed to lookup address information: ";
+    text.strip_prefix(phrase).map(str::to_owned).unwrap_or(text)
 }
 
 impl Destination {

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt::Write;
 
+use http::Uri;
+use http::uri::Authority;
 use providers::error::{ErrorKind, ProviderError};
 
 /// A failure between us and a provider, without an answer. Messages hold hosts and
@@ -33,11 +35,21 @@ impl UpstreamError {
         }
     }
 
+    /// Why there is no connection; to whom is added by [`UpstreamError::towards`].
     pub(super) fn connect(error: &dyn Error) -> Self {
-        Self::failed(
-            ErrorKind::Connect,
-            format!("no connection to the provider: {}", causes(error)),
-        )
+        Self::failed(ErrorKind::Connect, causes(error))
+    }
+
+    /// Names the host that no connection could be made to: the one that was asked for,
+    /// never the address that it led to.
+    pub(super) fn towards(self, uri: &Uri) -> Self {
+        let host = uri.authority().map_or("the provider", Authority::as_str);
+        match self {
+            Self::Failed { kind, message } => {
+                Self::failed(kind, format!("no connection to {host}: {message}"))
+            }
+            refused @ Self::Refused(_) => refused,
+        }
     }
 
     pub(super) fn closed() -> Self {
@@ -73,12 +85,16 @@ impl UpstreamError {
     }
 }
 
-/// An error and what caused it, in one line.
+/// An error and what caused it, in one line. Some errors repeat their cause in their own
+/// text; it is said once.
 fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        let _ = write!(text, ": {cause}");
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            let _ = write!(text, ": {said}");
+        }
         source = cause.source();
     }
     text

@@ -515,6 +515,14 @@ async fn a_prompt_is_counted_by_its_provider_and_nothing_is_booked() {
     let counted = count("counts").await;
     assert_eq!(counted.status, StatusCode::OK, "{}", counted.text());
     assert_eq!(counted.json(), json!({"input_tokens": 6}));
+    assert_eq!(counted.header("x-quartermaster-provider"), "anthropic");
+    assert_eq!(counted.header("x-quartermaster-attempts"), "1");
+    assert!(
+        !counted
+            .header("x-quartermaster-model-configuration")
+            .is_empty()
+    );
+    assert_eq!(counted.header("x-request-id"), counted.header("request-id"));
     let sent = upstream.ledger().requests()[0].json();
     assert!(sent.get("max_tokens").is_none(), "{sent}");
 
@@ -571,8 +579,13 @@ async fn what_is_not_served_says_what_to_use_instead() {
         ("/v1/v1/messages", "leave it out"),
     ] {
         let answer = gateway.stranger().post(path, &anthropic("fast")).await;
-        let body = answer.expect("an answer").json();
+        let answer = answer.expect("an answer");
+        let body = answer.json();
         assert_eq!(body["error"]["type"], "not_found_error", "{path}: {body}");
+        let id = answer.header("x-request-id");
+        assert!(!id.is_empty(), "{path}");
+        assert_eq!(body["request_id"], id, "{path}: {body}");
+        assert_eq!(answer.header("request-id"), id, "{path}");
         let message = body["error"]["message"].to_string();
         assert!(message.contains(advice), "{path}: {message}");
     }

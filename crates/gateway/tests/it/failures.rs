@@ -183,6 +183,10 @@ async fn what_another_target_can_help_falls_back_and_what_it_cannot_does_not() {
     let answer = gateway.chat(&question).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert!(answer.text().contains("nobody"), "{}", answer.text());
+    assert_eq!(answer.json()["error"]["param"], "models");
+    let question = json!({"model": "nobody", "models": ["simulated-chat"], "messages": []});
+    let answer = gateway.chat(&question).await;
+    assert_eq!(answer.json()["error"]["param"], "model");
     let answer = gateway.chat(&json!({"messages": []})).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
 }
@@ -290,6 +294,12 @@ async fn a_platform_key_goes_to_the_catalog_s_host_and_nowhere_else() {
     assert_eq!(upstream.ledger().count(), 0);
     let answer = gateway.chat(&openai("catalog")).await;
     assert_eq!(answer.json()["error"]["code"], "provider_connect");
+    let message = answer.json()["error"]["message"].to_string();
+    assert!(
+        message.contains("no connection to api.openai.com: ") && !message.contains("127.0.0.1"),
+        "{message}"
+    );
+    assert_eq!(message.matches("no connection").count(), 1, "{message}");
     assert_eq!(answer.header("x-quartermaster-attempts"), "3");
 }
 

@@ -75,6 +75,9 @@ async fn a_parallel_burst_gets_the_limit_and_not_one_call_more() {
         let wait: u64 = answer.header("retry-after").parse().expect("seconds");
         assert!((58..=60).contains(&wait), "{wait}");
     }
+    let counted = "quartermaster_limited_calls_total{limit=\"requests\"} 33\n";
+    let metrics = gateway.metrics();
+    assert!(metrics.contains(counted), "{metrics}");
     // Nobody else is concerned, and a minute later all is well.
     let other = gateway
         .client(2)
