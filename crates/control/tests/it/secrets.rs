@@ -359,6 +359,9 @@ async fn private_hosts_are_the_operators_to_allow() {
         body["additional_params"] = json!({"base_url": "http://127.0.0.1:11434/v1"});
         let answer = tenant.developer.post(PATH, body).await;
         assert_eq!(answer.status, status, "{answer:?}");
+        let own_address = json!({"name": "local", "provider": "ollama", "model": "llama3.2"});
+        let answer = tenant.developer.post(PATH, own_address).await;
+        assert_eq!(answer.status, status, "{answer:?}");
     }
 }
 

@@ -41,14 +41,31 @@ pub fn check(
     settings: &ModelSettings,
     policy: EndpointPolicy,
 ) -> Vec<ParameterError> {
-    let mut resolution = Resolution::of(provider.spoken(settings), settings);
-    if let Some((name, url)) = &resolution.endpoint
-        && let Err(problem) = endpoint::check(url, policy)
-    {
-        let error = wrong(&[name], &format!("`{name}` {problem}"));
-        resolution.errors.push(error);
-    }
+    let row = provider.spoken(settings);
+    let mut resolution = Resolution::of(row, settings);
+    let refused = match &resolution.endpoint {
+        Some((name, url)) => endpoint::check(url, policy)
+            .err()
+            .map(|problem| wrong(&[name], &format!("`{name}` {problem}"))),
+        None => check_own_address(row, policy),
+    };
+    resolution.errors.extend(refused);
     resolution.errors
+}
+
+/// A row whose own address is this machine's, as Ollama's, cannot be called where such
+/// addresses are not allowed: better said now than by every call.
+fn check_own_address(row: &Provider, policy: EndpointPolicy) -> Option<ParameterError> {
+    let name = row.endpoint_parameters.first()?;
+    let url = endpoint::parse(&row.base_url).ok()?;
+    endpoint::check(&url, policy).err()?;
+    let message = format!(
+        "`{name}` is needed: {} lies at {} where it is left out, and this installation does not \
+         allow private networks. Name an address that begins with https://, or have the operator \
+         set egress.allow_private_networks",
+        row.display_name, row.base_url
+    );
+    Some(wrong(&[name], &message))
 }
 
 /// The parameters of one configuration, taken apart by where they land.

@@ -185,6 +185,38 @@ fn endpoints_are_judged_by_the_policy() {
 }
 
 #[test]
+fn an_address_of_the_catalogs_own_is_judged_too() {
+    let refusals = |provider: &str, parameters: Value, policy| {
+        let row = catalog::provider(provider).unwrap();
+        let settings = settings(json!({"provider": provider, "additional_params": parameters}));
+        parameters::check(row, &settings, policy)
+    };
+    let refused = refusals("ollama", json!({}), EndpointPolicy::PublicOnly);
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].path, ["base_url"]);
+    for part in [
+        "127.0.0.1:11434",
+        "https://",
+        "egress.allow_private_networks",
+    ] {
+        assert!(refused[0].message.contains(part), "{}", refused[0].message);
+    }
+    let public = json!({"base_url": "https://ollama.example.com"});
+    for (provider, parameters, policy) in [
+        ("ollama", json!({}), EndpointPolicy::PrivateNetworksAllowed),
+        ("ollama", public, EndpointPolicy::PublicOnly),
+        ("openai", json!({}), EndpointPolicy::PublicOnly),
+        // The server answers for it itself.
+        ("simulated", json!({}), EndpointPolicy::PublicOnly),
+    ] {
+        assert!(
+            refusals(provider, parameters, policy).is_empty(),
+            "{provider}"
+        );
+    }
+}
+
+#[test]
 fn a_target_knows_its_origin() {
     let target =
         |parameters| Target::new(&settings(json!({"additional_params": parameters}))).unwrap();
