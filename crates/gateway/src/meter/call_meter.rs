@@ -381,7 +381,8 @@ impl Drop for CallMeter {
 
 const fn key_owner(key: &KeySource) -> KeyOwner {
     match key {
-        KeySource::Own(_) | KeySource::Slot(_) => KeyOwner::Organization,
+        KeySource::Own(_) => KeyOwner::Organization,
+        KeySource::Slot(_) => KeyOwner::Slot,
         KeySource::Platform(_) => KeyOwner::Platform,
         KeySource::NotNeeded
         | KeySource::Unusable { .. }

@@ -89,8 +89,10 @@ pub struct CallEnd {
 /// Whose key an attempt was made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyOwner {
-    /// The organisation's.
+    /// The organisation's, stored with the configuration.
     Organization,
+    /// The organisation's, from a slot that all its configurations share.
+    Slot,
     /// The operator's.
     Platform,
     /// Nobody's; the provider wants none.
@@ -116,6 +118,7 @@ impl KeyOwner {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Organization => "own",
+            Self::Slot => "slot",
             Self::Platform => "platform",
             Self::Nobody => "none",
         }

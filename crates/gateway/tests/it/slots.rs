@@ -72,8 +72,8 @@ async fn a_slot_comes_after_a_row_s_own_key_and_before_the_operator_s() {
         .start()
         .await;
     let expected = [
-        (1, "default", SLOT_KEY, KeyOwner::Organization),
-        (1, "plain", SLOT_KEY, KeyOwner::Organization),
+        (1, "default", SLOT_KEY, KeyOwner::Slot),
+        (1, "plain", SLOT_KEY, KeyOwner::Slot),
         (1, "keyed", PROVIDER_KEY, KeyOwner::Organization),
         (2, "default", PLATFORM_KEY, KeyOwner::Platform),
     ];
