@@ -48,7 +48,7 @@ impl UpstreamError {
             Self::Failed { kind, message } => {
                 Self::failed(kind, format!("no connection to {host}: {message}"))
             }
-            refused @ Self::Refused(_) => refused,
+            other @ (Self::Refused(_) | Self::NoRoom) => other,
         }
     }
 
