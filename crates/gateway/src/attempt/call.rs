@@ -52,6 +52,21 @@ impl Call {
         })
     }
 
+    /// A client's call of which only the body matters.
+    #[cfg(test)]
+    pub(crate) fn of_body(envelope: Envelope) -> Self {
+        Self {
+            dialect: envelope.dialect(),
+            wants_stream: envelope.stream(),
+            stream_commit: StreamCommit::FirstByte,
+            anthropic_beta: None,
+            envelope: Some(envelope),
+            canonical: OnceLock::new(),
+            room: None,
+            taken: OnceLock::new(),
+        }
+    }
+
     /// A call of our own.
     pub(crate) fn canonical_only(call: ChatCall) -> Self {
         Self {

@@ -49,12 +49,10 @@ fn number(call: &Call, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::HeaderMap;
     use providers::pass_through::Envelope;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::stream::StreamCommit;
 
     fn call(dialect: WireFormat, members: Value) -> Call {
         let mut body = json!({"model": "m", "messages": [], "input": "hi"});
@@ -63,7 +61,7 @@ mod tests {
         };
         body_members.extend(members);
         let envelope = Envelope::scan(dialect, Bytes::from(body.to_string())).expect("a body");
-        Call::new(envelope, &HeaderMap::new(), StreamCommit::FirstByte).expect("a call")
+        Call::of_body(envelope)
     }
 
     #[test]
