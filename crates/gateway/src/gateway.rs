@@ -147,6 +147,12 @@ impl Gateway {
         }))
     }
 
+    /// Tries targets with the operator's keys again, whatever was known of them: the keys
+    /// were read anew, and those that were refused may be others now.
+    pub fn operator_keys_changed(&self) {
+        self.circuits.forget_operator_keys();
+    }
+
     /// What tokens of a target cost, in micro-dollars; none where the model has no price.
     pub(crate) fn cost(&self, target: &Target, usage: Usage) -> Option<i64> {
         let provider = target.provider.name.as_str();

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::clock::Clock;
+use domain::id::OrganizationId;
+use domain::secret::Secret;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
 use jiff::{SignedDuration, Timestamp};
@@ -21,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::attempt::Failed;
 use crate::limit::Limits;
+use crate::scrub::Scrubber;
 use crate::secrets::KeyReference;
 use crate::upstream::{Partition, PoolKey, Timing, Upstream};
 
@@ -34,6 +37,8 @@ const REFUSED_FOR: SignedDuration = SignedDuration::from_secs(5);
 const ANSWER_BYTES: usize = 64 * 1024;
 /// How many credentials' tokens are kept.
 const KEPT_AT_MOST: usize = 10_000;
+/// How many of them are one organisation's. It can make as many credentials as it likes.
+const KEPT_PER_ORGANIZATION: usize = 500;
 
 type Fetching = Shared<BoxFuture<'static, Result<Kept, Failed>>>;
 
@@ -48,6 +53,9 @@ struct Kept {
 /// What is known for one credential.
 #[derive(Default)]
 struct Slot {
+    /// The operator's key that all this is about. It may be read anew under the same
+    /// reference; any other reference is to one secret for good.
+    lent: Option<Arc<Credential>>,
     kept: Option<Kept>,
     /// The request that is under way, while somebody waits for it.
     fetching: Option<WeakShared<BoxFuture<'static, Result<Kept, Failed>>>>,
@@ -114,7 +122,12 @@ impl Tokens {
             }),
             Err(failed) => {
                 let now = fetch.clock.now();
-                let kept = self.lock().get(key).and_then(|slot| slot.usable(now));
+                let slots = self.lock();
+                let slot = slots
+                    .get(key)
+                    .filter(|slot| slot.is_about(fetch.credential));
+                let kept = slot.and_then(|slot| slot.usable(now));
+                drop(slots);
                 kept.ok_or(failed).map(|credential| Authorized {
                     credential,
                     was_kept: true,
@@ -136,10 +149,13 @@ impl Tokens {
     fn way(self: &Arc<Self>, key: &KeyReference, fetch: &Fetch<'_>) -> Way {
         let now = fetch.clock.now();
         let mut slots = self.lock();
-        if slots.len() >= KEPT_AT_MOST && !slots.contains_key(key) {
-            make_room(&mut slots, now);
+        if !slots.contains_key(key) {
+            make_room(&mut slots, owner_of(key), now);
         }
         let slot = slots.entry(key.clone()).or_default();
+        if owner_of(key).is_none() && slot.lent.is_none() || !slot.is_about(fetch.credential) {
+            *slot = Slot::of_lent(fetch.credential);
+        }
         if let Some(kept) = &slot.kept
             && now < kept.refresh_at
         {
@@ -174,7 +190,9 @@ impl Tokens {
         let fetched = async move {
             let result = fetcher.fetch().await;
             let now = fetcher.clock.now();
-            if let Some(slot) = tokens.lock().get_mut(&key) {
+            if let Some(slot) = tokens.lock().get_mut(&key)
+                && slot.is_about(&fetcher.credential)
+            {
                 slot.take(&result, now);
             }
             result
@@ -187,15 +205,78 @@ impl Tokens {
     }
 }
 
-/// Leaves out what no call would use; everything, if that is not enough.
-fn make_room(slots: &mut HashMap<KeyReference, Slot>, now: Timestamp) {
-    slots.retain(|_, slot| slot.usable(now).is_some());
+/// Whose credential it is; none for the operator's.
+const fn owner_of(key: &KeyReference) -> Option<OrganizationId> {
+    match key {
+        KeyReference::Own {
+            organization_id, ..
+        }
+        | KeyReference::Slot {
+            organization_id, ..
+        } => Some(*organization_id),
+        KeyReference::SystemDefault { .. } | KeyReference::Platform { .. } => None,
+    }
+}
+
+/// Makes room for one more of `owner`'s: leaves out what no call would use and, if that is
+/// not enough, what expires first. Others lose nothing as long as there is room for all.
+fn make_room(
+    slots: &mut HashMap<KeyReference, Slot>,
+    owner: Option<OrganizationId>,
+    now: Timestamp,
+) {
+    if kept_of(slots, owner) >= KEPT_PER_ORGANIZATION {
+        slots.retain(|key, slot| owner_of(key) != owner || slot.usable(now).is_some());
+        if kept_of(slots, owner) >= KEPT_PER_ORGANIZATION {
+            drop_first(slots, owner);
+        }
+    }
     if slots.len() >= KEPT_AT_MOST {
-        slots.clear();
+        slots.retain(|_, slot| slot.usable(now).is_some());
+        if slots.len() >= KEPT_AT_MOST {
+            let largest = largest(slots);
+            drop_first(slots, largest);
+        }
+    }
+}
+
+fn kept_of(slots: &HashMap<KeyReference, Slot>, owner: Option<OrganizationId>) -> usize {
+    slots.keys().filter(|key| owner_of(key) == owner).count()
+}
+
+/// Who has the most.
+fn largest(slots: &HashMap<KeyReference, Slot>) -> Option<OrganizationId> {
+    let mut counts = HashMap::<_, usize>::new();
+    for key in slots.keys() {
+        *counts.entry(owner_of(key)).or_default() += 1;
+    }
+    let largest = counts.into_iter().max_by_key(|(_, count)| *count);
+    largest.and_then(|(owner, _)| owner)
+}
+
+/// Drops the token of `owner`'s that expires first.
+fn drop_first(slots: &mut HashMap<KeyReference, Slot>, owner: Option<OrganizationId>) {
+    let own = slots.iter().filter(|(key, _)| owner_of(key) == owner);
+    let first = own.min_by_key(|(_, slot)| slot.kept.as_ref().map(|kept| kept.unused_at));
+    if let Some(key) = first.map(|(key, _)| key.clone()) {
+        slots.remove(&key);
     }
 }
 
 impl Slot {
+    fn of_lent(credential: &Arc<Credential>) -> Self {
+        Self {
+            lent: Some(Arc::clone(credential)),
+            ..Self::default()
+        }
+    }
+
+    /// Whether this is what it is about, and not a key that the operator had before.
+    fn is_about(&self, credential: &Arc<Credential>) -> bool {
+        let lent = self.lent.as_ref();
+        lent.is_none_or(|lent| Arc::ptr_eq(lent, credential))
+    }
+
     /// A token that holds still.
     fn usable(&self, now: Timestamp) -> Option<Arc<Credential>> {
         let kept = self.kept.as_ref().filter(|kept| now < kept.unused_at);
@@ -265,13 +346,18 @@ impl Fetcher {
         let mut response = sent.await?;
         let (body, _) = response.body.collect_up_to(ANSWER_BYTES).await?;
         let now = self.clock.now();
-        Ok(exchange::decode(
-            response.status,
-            &response.headers,
-            &body,
-            now,
-        )?)
+        let token = exchange::decode(response.status, &response.headers, &body, now);
+        // The credential's own fields are taken out where the error is shown.
+        let scrubber = Scrubber::new(exchange.assertion.as_ref().map(Secret::expose));
+        Ok(token.map_err(|error| scrubbed(error, &scrubber))?)
     }
+}
+
+/// The error without what was made from the credential for this one request.
+fn scrubbed(mut error: ProviderError, scrubber: &Scrubber) -> ProviderError {
+    error.message = scrubber.scrub(&error.message);
+    error.code = error.code.map(|code| scrubber.scrub(&code));
+    error
 }
 
 /// Says that it was not the model's own host that failed.
@@ -283,5 +369,77 @@ fn in_words(failed: Failed) -> Failed {
             Failed::Provider(error)
         }
         refused @ (Failed::Provider(_) | Failed::NoRoom) => refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::id::Alias;
+    use providers::catalog;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A full set: `count` tokens of an organisation, the first of which expires first.
+    fn fill(slots: &mut HashMap<KeyReference, Slot>, organization: u128, count: usize) {
+        let provider = catalog::provider("openai").unwrap();
+        let secret = Secret::new("sk-of-the-tests-0123456789".to_owned());
+        let credential = Credential::parse(provider, &secret).unwrap();
+        for number in 0..count {
+            let expires_at = Timestamp::from_second(3600 + i64::try_from(number).unwrap());
+            let kept = Kept::new(
+                credential.clone(),
+                Timestamp::UNIX_EPOCH,
+                expires_at.unwrap(),
+            );
+            let slot = Slot {
+                kept: Some(kept),
+                ..Slot::default()
+            };
+            slots.insert(key(organization, number), slot);
+        }
+    }
+
+    fn key(organization: u128, number: usize) -> KeyReference {
+        KeyReference::Slot {
+            organization_id: OrganizationId(Uuid::from_u128(organization)),
+            alias: Alias::from_random((number as u128).to_be_bytes()),
+            slot: "openai",
+            provider: "openai",
+        }
+    }
+
+    #[test]
+    fn an_organization_makes_room_among_its_own_tokens() {
+        let mut slots = HashMap::new();
+        fill(&mut slots, 1, KEPT_PER_ORGANIZATION);
+        fill(&mut slots, 2, 3);
+        make_room(&mut slots, owner_of(&key(1, 0)), Timestamp::UNIX_EPOCH);
+        assert_eq!(slots.len(), KEPT_PER_ORGANIZATION + 2);
+        assert!(!slots.contains_key(&key(1, 0)), "it expires first");
+        // Its tokens that hold no more go first.
+        fill(&mut slots, 1, KEPT_PER_ORGANIZATION);
+        let late = Timestamp::from_second(3600).unwrap();
+        make_room(&mut slots, owner_of(&key(1, 0)), late);
+        assert_eq!(kept_of(&slots, owner_of(&key(2, 0))), 3);
+        assert!(!slots.contains_key(&key(1, 10)));
+    }
+
+    #[test]
+    fn when_all_is_full_whoever_has_most_gives_way() {
+        let mut slots = HashMap::new();
+        let full = KEPT_AT_MOST / KEPT_PER_ORGANIZATION;
+        for organization in 1..full as u128 {
+            fill(&mut slots, organization, KEPT_PER_ORGANIZATION - 1);
+        }
+        let rest = KEPT_AT_MOST - slots.len() - 1;
+        fill(&mut slots, 100, 1);
+        fill(&mut slots, 101, rest - 1);
+        fill(&mut slots, 102, 1);
+        assert_eq!(slots.len(), KEPT_AT_MOST);
+        make_room(&mut slots, owner_of(&key(200, 0)), Timestamp::UNIX_EPOCH);
+        assert_eq!(slots.len(), KEPT_AT_MOST - 1);
+        assert!(slots.contains_key(&key(100, 0)) && slots.contains_key(&key(102, 0)));
+        assert!(!slots.contains_key(&key(101, 0)), "it had the most");
     }
 }

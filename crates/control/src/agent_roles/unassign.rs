@@ -49,6 +49,7 @@ impl Operation for Unassign {
     type Prepared = ();
 
     fn read(call: &Call) -> Result<Self, ApiError> {
+        call.if_match.refuse()?;
         let mut faults = Faults::default();
         let role = faults.noting(role_in(&call.path));
         call.check_headers(&mut faults);

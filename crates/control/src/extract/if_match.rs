@@ -9,8 +9,10 @@ use crate::error::ApiError;
 /// A condition on the revision of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum IfMatch {
-    /// None was given, or `*`: any revision will do.
+    /// None was given.
     #[default]
+    Absent,
+    /// `*`: any revision will do.
     Any,
     /// One of these entity tags.
     OneOf(Vec<String>),
@@ -26,7 +28,10 @@ impl IfMatch {
             .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
             .map(|tag| String::from_utf8_lossy(tag).trim().to_owned())
             .collect();
-        if tags.is_empty() || tags.iter().any(|tag| tag == "*") {
+        if tags.is_empty() {
+            return Self::Absent;
+        }
+        if tags.iter().any(|tag| tag == "*") {
             return Self::Any;
         }
         Self::OneOf(tags)
@@ -46,7 +51,18 @@ impl IfMatch {
                     Err(_) => error,
                 })
             }
-            Self::Any | Self::OneOf(_) => Ok(()),
+            Self::Absent | Self::Any | Self::OneOf(_) => Ok(()),
+        }
+    }
+
+    /// Refuses any condition with a 400, where clients see no revision that it could name.
+    pub(crate) fn refuse(&self) -> Result<(), ApiError> {
+        match self {
+            Self::Absent => Ok(()),
+            Self::Any | Self::OneOf(_) => Err(ApiError::text(
+                StatusCode::BAD_REQUEST,
+                "If-Match is not supported here: this resource has no ETag",
+            )),
         }
     }
 }
@@ -61,6 +77,15 @@ mod tests {
             headers.append(IF_MATCH, HeaderValue::from_static(value));
         }
         IfMatch::read(&headers)
+    }
+
+    #[test]
+    fn what_has_no_revision_takes_no_condition() {
+        assert!(condition(&[]).refuse().is_ok());
+        for given in ["*", "\"3\"", ""] {
+            let error = condition(&[given]).refuse().unwrap_err();
+            assert_eq!(error.status(), StatusCode::BAD_REQUEST, "{given:?}");
+        }
     }
 
     #[test]

@@ -51,6 +51,7 @@ impl Operation for Delete {
     type Prepared = ();
 
     fn read(call: &Call) -> Result<Self, ApiError> {
+        call.if_match.refuse()?;
         let mut faults = Faults::default();
         let slot = faults.noting(slot_in(&call.path));
         call.check_headers(&mut faults);

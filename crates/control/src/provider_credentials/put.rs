@@ -67,6 +67,7 @@ impl Operation for Put {
     type Prepared = Prepared;
 
     fn read(call: &Call) -> Result<Self, ApiError> {
+        call.if_match.refuse()?;
         let mut faults = Faults::default();
         let slot = faults.noting(slot_in(&call.path));
         call.check_headers(&mut faults);

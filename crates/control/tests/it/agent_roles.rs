@@ -255,3 +255,23 @@ async fn an_assignment_takes_a_key_and_leaves_a_trail() {
     assert_eq!(latest["before"]["model_configuration_id"], one);
     assert_eq!(latest["after"]["model_configuration_id"], two);
 }
+
+#[tokio::test]
+async fn a_condition_on_a_revision_is_refused_and_not_ignored() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("a").await;
+    let id = row(&tenant.developer, "n", false).await;
+    let role = json!({"model_configuration_id": id});
+    let key = json!({"api_key": "sk-of-the-tests-0123456789"});
+    for (path, body) in [
+        ("/v1/agent-roles/extract_prompt", role),
+        ("/v1/provider-credentials/openai", key),
+    ] {
+        for method in [Method::PUT, Method::DELETE] {
+            let call = tenant.developer.call(method, path).json(body.clone());
+            let answer = call.header("if-match", "\"1\"").send().await;
+            assert_eq!(answer.status, 400, "{path}");
+            assert!(answer.text().contains("If-Match"), "{}", answer.text());
+        }
+    }
+}

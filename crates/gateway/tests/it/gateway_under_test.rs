@@ -1,7 +1,7 @@
 //! A gateway with everything it needs, behind a listener of its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -89,7 +89,7 @@ impl UsageSink for Records {
 /// Opened credentials by what they are bound to.
 #[derive(Default)]
 pub(crate) struct Vault {
-    credentials: HashMap<KeyReference, Arc<Credential>>,
+    credentials: RwLock<HashMap<KeyReference, Arc<Credential>>>,
     pub(crate) is_down: bool,
 }
 
@@ -99,7 +99,8 @@ impl SecretSource for Vault {
         if self.is_down {
             return None;
         }
-        self.credentials.get(key).cloned()
+        let credentials = self.credentials.read().expect("a lock");
+        credentials.get(key).cloned()
     }
 
     async fn open(&self, _key: &KeyReference) -> Result<Arc<Credential>, SecretError> {
@@ -300,7 +301,7 @@ impl Workshop {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let snapshot = self.snapshot();
-        let vault = self.vault();
+        let vault = Arc::new(self.vault());
         let settings = Settings {
             limits: self.limits,
             egress: self.egress,
@@ -311,7 +312,7 @@ impl Workshop {
         let spending = Arc::<Spending>::default();
         let dependencies = Dependencies {
             snapshot: Arc::clone(&snapshot),
-            secrets: Arc::new(vault),
+            secrets: Arc::clone(&vault) as Arc<dyn SecretSource>,
             traces: self.traces.clone(),
             usage: Arc::clone(&records) as Arc<dyn UsageSink>,
             prices: Arc::new(ArcSwap::from_pointee(self.prices)),
@@ -332,6 +333,7 @@ impl Workshop {
         server.spawn(serve(listener, router, self.write_limit));
         GatewayUnderTest {
             gateway,
+            vault,
             snapshot,
             records,
             tasks,
@@ -362,7 +364,7 @@ impl Workshop {
     }
 
     fn vault(&self) -> Vault {
-        let mut vault = Vault {
+        let vault = Vault {
             is_down: self.vault_is_down,
             ..Vault::default()
         };
@@ -396,19 +398,24 @@ impl Workshop {
         for (provider, key) in &self.platform_keys {
             let provider = catalog::provider(provider).expect("a provider");
             let name = provider.name.as_str();
-            vault.keep(&KeyReference::Platform { provider: name }, name, key);
+            vault.lend(name, key);
         }
         vault
     }
 }
 
 impl Vault {
-    fn keep(&mut self, reference: &KeyReference, provider: &str, key: &str) {
+    /// Lends a key of the operator's, in the place of the one before.
+    pub(crate) fn lend(&self, provider: &'static str, key: &str) {
+        self.keep(&KeyReference::Platform { provider }, provider, key);
+    }
+
+    fn keep(&self, reference: &KeyReference, provider: &str, key: &str) {
         let provider = catalog::provider(provider).expect("a provider");
         let secret = Secret::new(key.to_owned());
         let credential = Credential::parse(provider, &secret).expect("a credential");
-        self.credentials
-            .insert(reference.clone(), Arc::new(credential));
+        let mut credentials = self.credentials.write().expect("a lock");
+        credentials.insert(reference.clone(), Arc::new(credential));
     }
 }
 
@@ -450,6 +457,7 @@ async fn serve(listener: TcpListener, router: axum::Router, write_limit: Duratio
 /// A running gateway. Dropped, it closes its port and its connections.
 pub(crate) struct GatewayUnderTest {
     pub(crate) gateway: Arc<Gateway>,
+    pub(crate) vault: Arc<Vault>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) records: Arc<Records>,
     pub(crate) tasks: TaskTracker,

@@ -185,6 +185,10 @@ async fn a_refused_key_of_the_operator_s_rests_alone_at_its_origin() {
     assert_eq!(refused.json()["error"]["code"], "provider_authentication");
     let refused = ask(&gateway, 1, "refused").await;
     assert_eq!(refused.json()["error"]["code"], "circuit_open");
+    // The operator's keys are read anew.
+    gateway.gateway.operator_keys_changed();
+    let refused = ask(&gateway, 1, "refused").await;
+    assert_eq!(refused.json()["error"]["code"], "provider_authentication");
     let answer = ask(&gateway, 1, "default").await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
 }

@@ -399,3 +399,31 @@ async fn a_token_server_passes_the_egress_guard() {
     assert!(text.contains("for an access token"), "{text}");
     assert_eq!(scene.cloud.exchanges(), 0);
 }
+
+#[tokio::test]
+async fn a_key_of_the_operator_s_that_was_changed_gets_a_token_of_its_own() {
+    let scene = Scene::start_with(|workshop| {
+        workshop.rows[0].key = None;
+        workshop.rows[0].configuration.api_key_alias = None;
+        let lent = ("ibm".to_owned(), PROVIDER_KEY.to_owned());
+        workshop.platform_keys.extend([lent]);
+    })
+    .await;
+    scene.succeeds().await;
+    scene.succeeds().await;
+    assert_eq!(scene.cloud.exchanges(), 1);
+    scene
+        .gateway
+        .vault
+        .lend("ibm", "canary-key-of-the-operator-2");
+    scene.succeeds().await;
+    scene.succeeds().await;
+    let asked = scene.cloud.books().asked.clone();
+    assert_eq!(asked.len(), 2);
+    assert!(asked[1].ends_with("apikey=canary-key-of-the-operator-2"));
+    let used = scene.cloud.books().used.clone();
+    assert_eq!(
+        used[2..],
+        ["canary-access-token-2", "canary-access-token-2"]
+    );
+}

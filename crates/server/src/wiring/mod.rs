@@ -112,6 +112,7 @@ pub async fn assemble(settings: &Settings, runtime: &Runtime) -> anyhow::Result<
     tasks::begin(runtime, settings, &foundation, control_metrics);
 
     let snapshots = &foundation.snapshots;
+    let reload = Reload::of(&foundation, &gateway);
     let planes = Planes::new(gateway, ControlState::new(parts), snapshots, runtime);
     let Routers {
         main,
@@ -123,7 +124,7 @@ pub async fn assemble(settings: &Settings, runtime: &Runtime) -> anyhow::Result<
         control,
         metrics,
         process_metrics,
-        reload: Reload::of(&foundation),
+        reload,
         first_key: foundation.first_key,
     })
 }

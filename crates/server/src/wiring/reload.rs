@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context;
+use gateway::Gateway;
 use store::Database;
 use tokio::sync::watch;
 
@@ -22,15 +23,17 @@ pub struct Reload {
     database: Database,
     secrets: Arc<Secrets>,
     snapshots: Arc<Snapshots>,
+    gateway: Arc<Gateway>,
     platform_providers: watch::Sender<BTreeSet<String>>,
 }
 
 impl Reload {
-    pub(super) fn of(foundation: &Foundation) -> Self {
+    pub(super) fn of(foundation: &Foundation, gateway: &Arc<Gateway>) -> Self {
         Self {
             database: foundation.database.clone(),
             secrets: Arc::clone(&foundation.secrets),
             snapshots: Arc::clone(&foundation.snapshots),
+            gateway: Arc::clone(gateway),
             platform_providers: foundation.platform_providers.clone(),
         }
     }
@@ -51,6 +54,7 @@ impl Reload {
         self.secrets.replace_platform(platform);
         self.platform_providers.send_replace(keys.providers.clone());
         self.snapshots.replace_platform(keys);
+        self.gateway.operator_keys_changed();
         Ok(())
     }
 }

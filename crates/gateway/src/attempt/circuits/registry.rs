@@ -13,6 +13,7 @@ use super::circuit::{Circuit, Phase, Reason, Refusal, Ticket, Verdict};
 use super::{CircuitKey, Tickets, Verdicts};
 use crate::metrics::Metrics;
 use crate::snapshot::Entry;
+use crate::upstream::Partition;
 
 /// Organisations are spread over so many locks.
 const SHARDS: usize = 64;
@@ -178,19 +179,34 @@ impl Circuits {
         }
     }
 
+    /// Forgets what it knows of the operator's keys, which may be others now.
+    pub(crate) fn forget_operator_keys(&self) {
+        self.keep(|key, _| {
+            let partition = &key.pool_key.partition;
+            !matches!(
+                partition,
+                Partition::Platform(_) | Partition::SystemDefault(_)
+            )
+        });
+    }
+
     /// Forgets what nobody has asked about for long.
     fn sweep(&self, now: Instant) {
+        self.keep(|_, group| now.duration_since(group.touched) < FORGOTTEN_AFTER);
+    }
+
+    fn keep(&self, is_kept: impl Fn(&CircuitKey, &Group) -> bool) {
         for shard in &self.shards {
             if shard.is_empty() {
                 continue;
             }
             let mut groups = shard.lock();
-            groups.retain(|_, group| {
-                let is_idle = now.duration_since(group.touched) >= FORGOTTEN_AFTER;
-                if is_idle {
+            groups.retain(|key, group| {
+                let is_kept = is_kept(key, group);
+                if !is_kept {
                     self.forget(group);
                 }
-                !is_idle
+                is_kept
             });
             shard.count.store(groups.len(), Ordering::Relaxed);
         }
@@ -342,7 +358,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::upstream::{Partition, PoolKey};
+    use crate::upstream::PoolKey;
 
     const REFUSED: Verdicts = Verdicts {
         credential: Verdict::Refused,

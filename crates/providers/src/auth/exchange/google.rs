@@ -7,6 +7,7 @@ use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use domain::secret::Secret;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -49,13 +50,17 @@ pub(super) fn request(
         ));
     }
     let assertion = assertion(credential, address, now)?;
-    form(
+    let exchange = form(
         address,
         &[
             ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
             ("assertion", &assertion),
         ],
-    )
+    )?;
+    Ok(Exchange {
+        assertion: Some(Secret::new(assertion)),
+        ..exchange
+    })
 }
 
 fn assertion(

@@ -32,6 +32,8 @@ pub struct Exchange {
     pub request: HttpRequest,
     /// Where it goes.
     pub origin: Origin,
+    /// What was signed for it, where it holds that in the place of the credential.
+    pub assertion: Option<Secret>,
 }
 
 /// What a credential was exchanged for. No `Debug`, no `Serialize`.
@@ -150,6 +152,7 @@ fn form(address: &str, members: &[(&str, &str)]) -> Result<Exchange, InvalidCred
             body: body.into(),
         },
         origin: Origin::of(&url),
+        assertion: None,
     })
 }
 
