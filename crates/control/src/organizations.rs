@@ -18,7 +18,7 @@ use store::changes::Change;
 use utoipa::ToSchema;
 
 use crate::answer::{Answer, time, to_value};
-use crate::api_keys::limits::{RateLimitsView, SentLimits};
+use crate::api_keys::limits::{RateLimitsUpdate, RateLimitsView, SentLimits};
 use crate::body::coerce;
 use crate::body::fields::{Faults, Fields, Sent};
 use crate::error::ApiError;
@@ -195,22 +195,6 @@ impl CreateOrganization {
     }
 }
 
-/// What changes. Left out: stays; null: is not limited any more.
-#[derive(ToSchema)]
-#[schema(as = OrganizationUpdate, example = json!({"requests_per_minute": 6000}))]
-#[expect(dead_code, reason = "it only describes the body to the document")]
-struct UpdateOrganizationBody {
-    /// Calls begun within any 60 seconds.
-    #[schema(minimum = 1)]
-    requests_per_minute: Option<u64>,
-    /// Tokens, input and output, of calls begun within any 60 seconds.
-    #[schema(minimum = 1)]
-    tokens_per_minute: Option<u64>,
-    /// Calls under way at the same time.
-    #[schema(minimum = 1)]
-    concurrent_calls: Option<u64>,
-}
-
 /// Change the limits of an organisation
 ///
 /// They bound all of its calls together, and hold here at once, on other nodes within a
@@ -224,7 +208,7 @@ struct UpdateOrganizationBody {
         ("organization_id" = uuid::Uuid, Path, description = "Which one"),
         crate::openapi::IdempotencyKey
     ),
-    request_body = UpdateOrganizationBody,
+    request_body = RateLimitsUpdate,
     responses(
         (status = 200, description = "The organisation as it is now", body = OrganizationView),
         Refusals, NotFound, Conflict, BodyRefusals, Unprocessable

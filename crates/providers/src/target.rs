@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::address::{Address, FromCredential};
 use crate::catalog::{self, Protocol, Provider, Quirk, StreamUsage};
 pub use crate::endpoint::Origin;
-use crate::error::InvalidCall;
+use crate::error::{InvalidCall, Loss};
 use crate::json::invalid;
 use crate::parameters::Resolution;
 use crate::pass_through::MessageWords;
@@ -20,6 +20,10 @@ use crate::protocol::{
 use crate::rewrite::{Patches, Present};
 use crate::routing::{ResponsesRoute, Routing};
 use crate::streaming::Streaming;
+
+/// How many dropped parameters an answer names; a header that names thousands is refused
+/// by clients.
+const MOST_NAMED: usize = 16;
 
 /// One concrete place to send calls to. Made when a snapshot is built, not per call.
 #[derive(Clone, Debug)]
@@ -62,7 +66,19 @@ pub struct Target {
     /// Whether a call continues the last answer that the provider has kept.
     pub(crate) continues_answers: bool,
     /// Parameters of the configuration that are left out, as LangChain leaves them out.
-    pub dropped_parameters: Vec<String>,
+    pub(crate) dropped_parameters: Vec<String>,
+}
+
+impl Target {
+    /// What of the configuration's own parameters never reaches the provider, as losses of
+    /// every call.
+    pub fn dropped(&self) -> impl Iterator<Item = Loss> {
+        let named = self.dropped_parameters.iter().take(MOST_NAMED);
+        named.map(|name| Loss {
+            what: format!("additional_params.{}", name.escape_default()),
+            format: self.protocol,
+        })
+    }
 }
 
 /// A request as a value. Whoever owns sockets sends it.

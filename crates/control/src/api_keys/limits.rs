@@ -34,6 +34,22 @@ impl From<RateLimits> for RateLimitsView {
     }
 }
 
+/// What changes. Left out: stays; null: is not limited any more.
+#[derive(ToSchema)]
+#[schema(example = json!({"requests_per_minute": 600, "concurrent_calls": null}))]
+#[expect(dead_code, reason = "it only describes the body to the document")]
+pub(crate) struct RateLimitsUpdate {
+    /// Calls begun within any 60 seconds.
+    #[schema(minimum = 1)]
+    requests_per_minute: Option<u64>,
+    /// Tokens, input and output, of calls begun within any 60 seconds.
+    #[schema(minimum = 1)]
+    tokens_per_minute: Option<u64>,
+    /// Calls under way at the same time.
+    #[schema(minimum = 1)]
+    concurrent_calls: Option<u64>,
+}
+
 /// What a body says about limits.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SentLimits {

@@ -6,10 +6,9 @@ use domain::api_key::Scope;
 use domain::id::ApiKeyId;
 use http::StatusCode;
 use store::changes::Change;
-use utoipa::ToSchema;
 
 use crate::answer::{Answer, to_value};
-use crate::api_keys::limits::SentLimits;
+use crate::api_keys::limits::{RateLimitsUpdate, SentLimits};
 use crate::api_keys::view::ApiKeyView;
 use crate::body::fields::{Faults, Fields};
 use crate::error::ApiError;
@@ -18,22 +17,6 @@ use crate::openapi::{BodyRefusals, Conflict, NotFound, Refusals, Unprocessable};
 use crate::state::ControlState;
 use crate::write::context::{Preparation, WriteContext};
 use crate::write::{Audited, Done, Operation, Outcome};
-
-/// What changes. Left out: stays; null: is not limited any more.
-#[derive(ToSchema)]
-#[schema(as = ApiKeyUpdate, example = json!({"requests_per_minute": 600, "concurrent_calls": null}))]
-#[expect(dead_code, reason = "it only describes the body to the document")]
-struct UpdateApiKeyBody {
-    /// Calls begun within any 60 seconds.
-    #[schema(minimum = 1)]
-    requests_per_minute: Option<u64>,
-    /// Tokens, input and output, of calls begun within any 60 seconds.
-    #[schema(minimum = 1)]
-    tokens_per_minute: Option<u64>,
-    /// Calls under way at the same time.
-    #[schema(minimum = 1)]
-    concurrent_calls: Option<u64>,
-}
 
 /// Change the limits of an API key
 ///
@@ -48,7 +31,7 @@ struct UpdateApiKeyBody {
         ("api_key_id" = uuid::Uuid, Path, description = "Which one"),
         crate::openapi::IdempotencyKey
     ),
-    request_body = UpdateApiKeyBody,
+    request_body = RateLimitsUpdate,
     responses(
         (status = 200, description = "The key as it is now", body = ApiKeyView),
         Refusals, NotFound, Conflict, BodyRefusals, Unprocessable

@@ -88,7 +88,8 @@ pub(crate) async fn prepare<'a>(
         .route()
         .map_err(|reason| CallError::uncallable(name, &reason.message))?;
     let target = routed(call, &route.target)?;
-    let (mut request, passage, losses) = translate(call, entry, target)?;
+    let (mut request, passage, mut losses) = translate(call, entry, target)?;
+    losses.extend(target.dropped());
     check_kept_answers(route, target, name)?;
     forward_betas(call, target, &mut request);
     let key = key(gateway, route, name).await?;

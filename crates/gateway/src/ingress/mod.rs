@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod body;
 mod count_tokens;
+mod document;
 mod models;
 mod unserved;
 pub mod write_deadline;
@@ -18,6 +19,7 @@ use utoipa_axum::routes;
 
 use crate::gateway::Gateway;
 use crate::serve::serve;
+use document::{CallFailures, CallHeaders};
 
 /// Every route of the data plane, and its OpenAPI operations.
 pub fn router(gateway: Arc<Gateway>) -> (axum::Router, utoipa::openapi::OpenApi) {
@@ -65,21 +67,10 @@ fn routes() -> OpenApiRouter<Arc<Gateway>> {
             "messages": [{"role": "user", "content": "Hello!"}]
         })
     ),
-    params(
-        ("X-Run-Id" = Option<String>, Header, description = "The run that the call's cost is booked on"),
-        ("X-Quartermaster-Stream-Commit" = Option<String>, Header, description = "When a stream is released, after which no other target can answer: `first_byte` or `first_block` (its first whole text, thought or tool call)")
-    ),
+    params(CallHeaders),
     responses(
         (status = 200, content_type = "application/json", body = Object, description = "OpenAI's chat completion, or a stream of `text/event-stream`"),
-        (status = 400, description = "The request is not valid, or the configuration cannot be called"),
-        (status = 401, description = "The API key is missing or not valid"),
-        (status = 403, description = "The API key lacks the scope `invoke`"),
-        (status = 404, description = "No such model configuration, or the provider does not know the model"),
-        (status = 413, description = "The request body is too large"),
-        (status = 429, description = "The provider limits the rate; see `Retry-After`"),
-        (status = 502, description = "The provider failed, or refused its key (`provider_authentication`)"),
-        (status = 503, description = "The provider is overloaded; see `Retry-After`"),
-        (status = 504, description = "The provider took too long"),
+        CallFailures,
     ),
     security(("api_key" = ["invoke"]))
 )]
@@ -111,21 +102,10 @@ async fn chat_completions(
             "input": "Hello!"
         })
     ),
-    params(
-        ("X-Run-Id" = Option<String>, Header, description = "The run that the call's cost is booked on"),
-        ("X-Quartermaster-Stream-Commit" = Option<String>, Header, description = "When a stream is released, after which no other target can answer: `first_byte` or `first_block` (its first whole text, thought or tool call)")
-    ),
+    params(CallHeaders),
     responses(
         (status = 200, content_type = "application/json", body = Object, description = "OpenAI's response, or a stream of `text/event-stream`"),
-        (status = 400, description = "The request is not valid, or the configuration cannot be called"),
-        (status = 401, description = "The API key is missing or not valid"),
-        (status = 403, description = "The API key lacks the scope `invoke`"),
-        (status = 404, description = "No such model configuration, or the provider does not know the model"),
-        (status = 413, description = "The request body is too large"),
-        (status = 429, description = "The provider limits the rate; see `Retry-After`"),
-        (status = 502, description = "The provider failed, or refused its key (`provider_authentication`)"),
-        (status = 503, description = "The provider is overloaded; see `Retry-After`"),
-        (status = 504, description = "The provider took too long"),
+        CallFailures,
     ),
     security(("api_key" = ["invoke"]))
 )]
@@ -154,21 +134,10 @@ async fn responses(State(gateway): State<Arc<Gateway>>, request: Request<Body>) 
             "messages": [{"role": "user", "content": "Hello!"}]
         })
     ),
-    params(
-        ("X-Run-Id" = Option<String>, Header, description = "The run that the call's cost is booked on"),
-        ("X-Quartermaster-Stream-Commit" = Option<String>, Header, description = "When a stream is released, after which no other target can answer: `first_byte` or `first_block` (its first whole text, thought or tool call)")
-    ),
+    params(CallHeaders),
     responses(
         (status = 200, content_type = "application/json", body = Object, description = "Anthropic's message, or a stream of `text/event-stream`"),
-        (status = 400, description = "The request is not valid, or the configuration cannot be called"),
-        (status = 401, description = "The API key is missing or not valid"),
-        (status = 403, description = "The API key lacks the scope `invoke`"),
-        (status = 404, description = "No such model configuration, or the provider does not know the model"),
-        (status = 413, description = "The request body is too large"),
-        (status = 429, description = "The provider limits the rate; see `Retry-After`"),
-        (status = 502, description = "The provider failed, or refused its key (`provider_authentication`)"),
-        (status = 503, description = "The provider is overloaded; see `Retry-After`"),
-        (status = 504, description = "The provider took too long"),
+        CallFailures,
     ),
     security(("api_key" = ["invoke"]))
 )]

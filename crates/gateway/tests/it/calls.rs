@@ -607,3 +607,26 @@ async fn a_wrong_method_is_told_the_right_one() {
         assert!(body["error"]["message"].to_string().contains("POST"));
     }
 }
+
+#[tokio::test]
+async fn a_parameter_that_never_reaches_the_provider_is_named() {
+    let upstream = RunningSimulator::start().await.expect("a simulator");
+    let base = upstream.openai_base_url();
+    let base = base.trim_end_matches("/v1");
+    let parameters = json!({"base_url": base, "topp": 0.3, "odd\u{e9},": 1});
+    let gateway = Workshop::new()
+        .add(
+            "gemini",
+            "google_genai",
+            "gemini-2.5-flash",
+            parameters,
+            |_| {},
+        )
+        .start()
+        .await;
+    let answer = gateway.chat(&openai("gemini")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let lost = answer.header("x-quartermaster-translation-loss");
+    assert!(lost.contains("additional_params.topp"), "{lost}");
+    assert!(lost.contains("additional_params.odd"), "{lost}");
+}

@@ -18,8 +18,8 @@ A parameter *lands* where its value goes: `body` is the member of the request of
 name, `body:a.b` another one, `max_tokens` the provider's bound of the output; the members of
 `merge` count as parameters themselves, those of `extra_body` go into the body as they are,
 those of `headers` and `query` there, and `endpoint:a` fills `{a}` of the address. `ignored`
-only concerns LangChain's own objects, and `dropped` is left out, as LangChain leaves it out;
-nothing in the answer says so.
+only concerns LangChain's own objects, and `dropped` is left out, as LangChain leaves it out:
+`x-quartermaster-translation-loss` of every answer names it.
 
 A variable of the address, such as `{region}`, is given by the parameter that lands in it.
 Where none does, as for Azure's `{resource}`, the whole address is given by one of the

@@ -65,8 +65,8 @@ pub const PARTICULAR: &[Rule] = &[
     },
     Rule {
         name: "unknown parameters are dropped",
-        text: "A parameter that is not listed is left out, as LangChain leaves it out, and \
-               nothing in the answer says so.",
+        text: "A parameter that is not listed is left out, as LangChain leaves it out; \
+               `x-quartermaster-translation-loss` of every answer names it.",
         applies: |provider| provider.unknown_parameters == UnknownParameters::Drop,
     },
     Rule {
